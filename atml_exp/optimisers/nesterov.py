@@ -1,0 +1,34 @@
+"""SGD with Nesterov momentum (Nesterov, 1983), in torch.optim.SGD's convention (nesterov=True)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from atml_exp.fields import NonNegative, Positive, ProperFraction
+from atml_exp.optimisers.optimiser import Gradient, State, decayed
+
+__all__ = ["Nesterov"]
+
+
+@dataclass(frozen=True)
+class Nesterov:
+    """g ← g + λw;  v ← βv + g;  w ← w − η(g + βv).
+
+    On a quadratic with curvature h, full batch: stable for h < (2 + 2β)/(η(1 + 2β)).
+    """
+
+    learning_rate: Positive = 0.05
+    momentum: ProperFraction = 0.9
+    weight_decay: NonNegative = 0.0
+
+    def init(self, w: Tensor) -> State:
+        return {"velocity": torch.zeros_like(w)}
+
+    def update(
+        self, w: Tensor, state: State, gradient: Gradient, *, step: int, learning_rate: Any
+    ) -> tuple[Tensor, State]:
+        g = decayed(gradient(w), w, self.weight_decay)
+        v = self.momentum * state["velocity"] + g
+        return w - learning_rate * (g + self.momentum * v), {"velocity": v}
