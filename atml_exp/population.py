@@ -1,0 +1,200 @@
+"""R models of one architecture as one stacked state; R = 1 is the ordinary case, without vmap.
+
+The weights of replica r are row r of a matrix `w` (R, P), or the vector `w` (P,) itself when R = 1: updates are
+a few passes over contiguous memory, whatever the number of layers. A replica's numbers equal those of the same
+job run alone, since every draw comes from its own seed and no operation mixes rows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from atml_exp.batches import Batch
+from atml_exp.errors import ConfigError
+from atml_exp.layout import Layout
+from atml_exp.optimisers.optimiser import Optimiser, State
+from atml_exp.seeds import seeded_globally
+
+__all__ = ["BatchGradient", "Loss", "Population", "assemble", "draws_randomness", "update"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Population:
+    """What training changes, and the module that gives it meaning. Frozen: a step makes a new one.
+
+    model: the architecture in training mode; its own tensors are scratch space.
+    w: (P,) or (R, P). buffers: each (…) or (R, …), batch-norm statistics and parameters that aren't trained.
+    slots: the module's own trainable parameters, in the layout's order.
+    state: the optimiser's. step: updates made so far. loss: of the latest mini-batch, () or (R,).
+    seeds: one for each replica.
+    """
+
+    model: nn.Module
+    layout: Layout
+    slots: tuple[nn.Parameter, ...]
+    w: Tensor
+    buffers: dict[str, Tensor]
+    state: State
+    seeds: tuple[int, ...]
+    step: int = 0
+    loss: Tensor | None = None
+    stochastic: bool = False
+
+    @property
+    def size(self) -> int:
+        """R."""
+        return len(self.seeds)
+
+    @property
+    def stacked(self) -> bool:
+        return self.size > 1
+
+    def replica(self, r: int) -> dict[str, Tensor]:
+        """Parameters and buffers of replica r by name, as in its state_dict: views, not copies."""
+        row = self.w[r] if self.stacked else self.w
+        buffers = {n: b[r] for n, b in self.buffers.items()} if self.stacked else self.buffers
+        return {**self.layout.named(row), **buffers}
+
+    def optimiser_state(self, r: int) -> State:
+        """The optimiser's state of replica r: views."""
+        return {n: s[r] for n, s in self.state.items()} if self.stacked else self.state
+
+    def finite(self) -> list[bool]:
+        """Whether each replica's weights are all finite."""
+        return torch.isfinite(self.w).all(-1).reshape(-1).tolist()
+
+
+def assemble(models: Sequence[nn.Module], seeds: Sequence[int], *, stochastic: bool = False) -> Population:
+    """A population before its first step, from modules of one architecture (their weights are copied).
+
+    Raises ConfigError for R > 1 where the architectures differ or a training-mode forward pass draws random
+    numbers (dropout): a draw can't come from each replica's own generator inside vmap.
+    """
+    if stochastic and len(models) > 1:
+        raise ConfigError(
+            "model: its training pass draws random numbers (dropout?), which can't be seeded replica by replica "
+            "in one stacked population: train its replicas one by one"
+        )
+    layouts = {Layout.of(m) for m in models}
+    if len(layouts) > 1:
+        raise ConfigError("model: the replicas of a population must have the same parameters and shapes")
+    (layout,) = layouts
+    rows = [layout.vector(dict(m.named_parameters())) for m in models]
+    buffers = [_untrained(m, layout) for m in models]
+    stacked = len(models) > 1
+    named = dict(models[0].named_parameters())
+    return Population(
+        model=models[0].train(),
+        layout=layout,
+        slots=tuple(named[n] for n in layout.names),
+        w=torch.stack(rows) if stacked else rows[0],
+        buffers={n: torch.stack([b[n] for b in buffers]) for n in buffers[0]} if stacked else buffers[0],
+        state={},
+        seeds=tuple(seeds),
+        stochastic=stochastic,
+    )
+
+
+def _untrained(model: nn.Module, layout: Layout) -> dict[str, Tensor]:
+    trained = set(layout.names)
+    fixed = {n: p.detach() for n, p in model.named_parameters() if n not in trained}
+    return {n: t.clone() for n, t in {**fixed, **dict(model.named_buffers())}.items()}
+
+
+def draws_randomness(model: nn.Module, x: Tensor) -> bool:
+    """Whether a training-mode forward pass on x draws from torch's global generators. Changes nothing."""
+    mode = {m: m.training for m in model.modules()}
+    buffers = {n: b.clone() for n, b in model.named_buffers()}
+    with torch.random.fork_rng(), torch.no_grad():
+        before = _generator_states(x.device)
+        functional_call(model.train(), buffers, (x,))
+        after = _generator_states(x.device)
+    for m, training in mode.items():
+        m.training = training
+    return any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _generator_states(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return states
+
+
+class BatchGradient:
+    """The gradient of one mini-batch's loss as a function of w; also the loss and the buffers after its first call.
+
+    Only the first call's batch-norm statistics are kept, so that SAM and line searches don't update them twice.
+    """
+
+    def __init__(self, population: Population, loss_fn: Loss, batch: Batch) -> None:
+        self.layout = population.layout
+        self.buffers = population.buffers
+        self.loss = torch.empty(0)
+        self._calls = 0
+        self._population = population
+        self._loss_fn = loss_fn
+        self._batch = batch
+
+    def __call__(self, w: Tensor) -> Tensor:
+        buffers = {n: b.clone() for n, b in self._population.buffers.items()}
+        compute = self._stacked if self._population.stacked else self._single
+        g = compute(w, buffers)
+        if self._calls == 0:
+            self.buffers = buffers
+        self._calls += 1
+        return g
+
+    def _single(self, w: Tensor, buffers: dict[str, Tensor]) -> Tensor:
+        model, slots, batch = self._population.model, self._population.slots, self._batch
+        _point_at(model, slots, self.layout.pieces(w.detach()), buffers)
+        if self._population.stochastic:
+            with seeded_globally(self._population.seeds[0], "forward", self._population.step, self._calls):
+                loss = self._loss_fn(model(batch.x), batch.y)
+        else:
+            loss = self._loss_fn(model(batch.x), batch.y)
+        self.loss = loss.detach()
+        return self.layout.flatten(torch.autograd.grad(loss, slots))
+
+    def _stacked(self, w: Tensor, buffers: dict[str, Tensor]) -> Tensor:
+        model, layout, loss_fn = self._population.model, self.layout, self._loss_fn
+
+        def replica_loss(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            return loss_fn(functional_call(model, {**layout.named(w), **buffers}, (x,)), y)
+
+        batch = self._batch
+        axes = (0, 0, 0 if batch.x_stacked else None, 0 if batch.y_stacked else None)
+        g, self.loss = vmap(grad_and_value(replica_loss), in_dims=axes)(w, buffers, batch.x, batch.y)
+        return g
+
+
+def _point_at(
+    model: nn.Module, slots: Sequence[nn.Parameter], pieces: Sequence[Tensor], buffers: dict[str, Tensor]
+) -> None:
+    """Makes the module's parameters views of w and its buffers the given tensors: cheaper than functional_call."""
+    for slot, piece in zip(slots, pieces, strict=True):
+        slot.data = piece
+    for name, buffer in buffers.items():
+        owner, _, leaf = name.rpartition(".")
+        module = model.get_submodule(owner)
+        if leaf in module._buffers:
+            module._buffers[leaf] = buffer
+
+
+def update(
+    population: Population, optimiser: Optimiser, loss_fn: Loss, batch: Batch, learning_rate: Any
+) -> Population:
+    """The population after one step of the optimiser on one mini-batch: the same function for every R."""
+    gradient = BatchGradient(population, loss_fn, batch)
+    w, state = optimiser.update(
+        population.w, population.state, gradient, step=population.step, learning_rate=learning_rate
+    )
+    return replace(
+        population, w=w, state=state, buffers=gradient.buffers, step=population.step + 1, loss=gradient.loss
+    )

@@ -1,0 +1,58 @@
+"""Batches are a pure function of seed and step."""
+
+import pytest
+import torch
+
+from atml_exp.batches import Batches
+from atml_exp.data import Split
+
+X = torch.arange(20, dtype=torch.float64)[:, None]
+SPLIT = Split(X, torch.arange(20))
+
+
+def test_an_epoch_holds_each_example_at_most_once_and_is_ordered_anew():
+    batches = Batches([SPLIT], [0], 6)
+    epochs = [torch.cat([batches(3 * e + k).y for k in range(3)]) for e in range(2)]
+    assert batches.steps_per_epoch == 3
+    assert all(len(e.unique()) == 18 for e in epochs)
+    assert not torch.equal(*epochs)
+
+
+def test_steps_can_be_asked_for_in_any_order():
+    batches, later = Batches([SPLIT], [5], 6), Batches([SPLIT], [5], 6)
+    in_order = [batches(t).y for t in range(9)]
+    assert torch.equal(later(7).y, in_order[7])
+    assert torch.equal(later(1).y, in_order[1])
+
+
+def test_global_random_state_neither_matters_nor_changes():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = Batches([SPLIT], [0], 6)(0).y
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(2)
+    assert torch.equal(first, Batches([SPLIT], [0], 6)(0).y)
+
+
+@pytest.mark.parametrize("own_x", [False, True])
+def test_replicas_get_what_they_would_get_alone(own_x):
+    other = Split(X + 100 if own_x else X, SPLIT.y + 50)
+    together = Batches([SPLIT, other], [3, 4], 6)(4)
+    for r, split in enumerate((SPLIT, other)):
+        alone = Batches([split], [3 + r], 6)(4)
+        assert torch.equal(together.x[r], alone.x)
+        assert torch.equal(together.y[r], alone.y)
+
+
+def test_full_batches_are_the_data_themselves():
+    batch = Batches([SPLIT, SPLIT], [0, 1], None)(9)
+    assert batch.x is SPLIT.x
+    assert not batch.x_stacked
+    assert Batches([SPLIT], [0], None).steps_per_epoch == 1
+
+
+def test_refuses_sizes_that_do_not_fit():
+    with pytest.raises(ValueError, match="between 1 and 20"):
+        Batches([SPLIT], [0], 21)
+    with pytest.raises(ValueError, match="one size"):
+        Batches([SPLIT, Split(X[:5], SPLIT.y[:5])], [0, 1], 2)
