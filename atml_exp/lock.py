@@ -1,0 +1,36 @@
+"""One process writes a run directory at a time; a killed one holds nothing back."""
+
+import os
+from pathlib import Path
+
+from atml_exp.errors import RunBusyError
+
+__all__ = ["Lock"]
+
+
+class Lock:
+    """A lock on a directory, held until released or until the process ends, however it ends.
+
+    Raises RunBusyError where another process holds it. Without fcntl (Windows) nothing is locked.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._handle: int | None = None
+        try:
+            import fcntl
+        except ImportError:
+            return
+        self._handle = os.open(directory, os.O_RDONLY)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.release()
+            raise RunBusyError(
+                f"{directory}: another process is training this run; wait for it or stop it"
+            ) from error
+
+    def release(self) -> None:
+        """Lets go; more than once is fine."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

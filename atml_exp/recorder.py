@@ -1,0 +1,207 @@
+"""Writes a run directory: whole or absent, nothing overwritten, nothing pickled.
+
+While a run goes on, metrics are appended to `metrics.jsonl`, and arrays lie in chunks that end where a checkpoint
+begins; `checkpoints/resume.safetensors` is the state that a resume goes on from. What was written after that
+checkpoint is dropped on resuming and comes out again, bit for bit. At the end metrics.parquet and one .npz for each
+array take their place, and `status` in run.json, written last, says that all is there.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from atml_exp.files import write_arrays, write_atomically, write_json, write_text
+from atml_exp.lock import Lock
+
+__all__ = ["Checkpoint", "RunWriter"]
+
+FORMAT_VERSION = 1
+"""Of the run directory; a reader for each former version stays."""
+
+_SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.string()), ("value", pa.float64())])
+
+
+class Checkpoint:
+    """A file of named tensors: `model.<name>` as in a state_dict, `optimiser.<name>`, and the step."""
+
+    def __init__(self, path: Path) -> None:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        self.step = int(metadata["step"])
+        self.seconds = float(metadata["seconds"])
+        self.model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        self.optimiser = {k.removeprefix("optimiser."): v for k, v in tensors.items() if k.startswith("optimiser.")}
+
+    @staticmethod
+    def save(
+        path: Path, step: int, seconds: float, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]
+    ) -> None:
+        """Writes it atomically. Tensors that share memory are written each for itself."""
+        tensors = {f"model.{n}": t for n, t in model.items()} | {f"optimiser.{n}": t for n, t in optimiser.items()}
+        own = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
+        metadata = {"step": str(step), "seconds": repr(seconds)}
+        write_atomically(path, lambda p: save_file(own, p, metadata))
+
+
+class RunWriter:
+    """The one writer of one run directory.
+
+    >>> RunWriter.array_file(Path("run"), "trajectory/weights").as_posix()
+    'run/arrays/trajectory.weights.npz'
+    """
+
+    def __init__(self, directory: Path, info: Mapping[str, Any], config_yaml: str) -> None:
+        """Takes the directory over, new or cut off; RunBusyError where another process is writing it."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self._lock = Lock(directory)
+        self._began = time.monotonic()
+        self._rows: list[tuple[int, float, str, float]] = []
+        self._arrays: dict[str, list[tuple[int, np.ndarray]]] = {}
+        self.info: dict[str, Any] = {**info, "format_version": FORMAT_VERSION, "status": "running"}
+        self.resumed = self._read_resume()
+        self.seconds_before = self.resumed.seconds if self.resumed else 0.0
+        self._drop_from(self.resumed.step if self.resumed else 0)
+        write_text(directory / "config.yaml", config_yaml)
+        write_json(directory / "run.json", self.info)
+        self._log = (directory / "metrics.jsonl").open("a", encoding="utf-8")
+
+    @staticmethod
+    def array_file(directory: Path, name: str) -> Path:
+        return directory / "arrays" / f"{name.replace('/', '.', 1)}.npz"
+
+    @staticmethod
+    def resume_step(directory: Path) -> int:
+        """The step that a cut-off run goes on from: 0 where there is no checkpoint."""
+        path = directory / "checkpoints" / "resume.safetensors"
+        return Checkpoint(path).step if path.exists() else 0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, over all sittings."""
+        return self.seconds_before + time.monotonic() - self._began
+
+    def scalars(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
+        """One row for each value, appended to the log at once."""
+        rows = [(step, epoch, name, float(value)) for name, value in values.items()]
+        self._rows += rows
+        self._log.writelines(json.dumps(row) + "\n" for row in rows)
+        self._log.flush()
+
+    def arrays(self, step: int, values: Mapping[str, Tensor]) -> None:
+        """One record for each array, kept in memory until the next checkpoint."""
+        for name, value in values.items():
+            self._arrays.setdefault(name, []).append((step, value.numpy().copy()))
+
+    def recorded(self, name: str) -> np.ndarray:
+        """All values of an array so far, (T, …); KeyError with the names that there are."""
+        steps, values = self._gathered(name)
+        if len(steps) == 0:
+            raise KeyError(
+                f"nothing is recorded as {name}; recorded: {', '.join(self._array_names()) or 'nothing'}"
+            )
+        return values
+
+    def checkpoint(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
+        """The state before `step` is measured; everything measured before lies on disk first."""
+        self._flush_arrays(step)
+        Checkpoint.save(self._checkpoints / "resume.safetensors", step, self.seconds, model, optimiser)
+
+    def keep(self, step: int, model: Mapping[str, Tensor]) -> None:
+        """A checkpoint of the model for good."""
+        Checkpoint.save(self._checkpoints / f"step_{step:08d}.safetensors", step, self.seconds, model, {})
+
+    def finish(self, status: str, **info: Any) -> None:
+        """Puts everything in its final form; run.json, written last, makes it count."""
+        self._log.close()
+        columns = [[row[i] for row in self._rows] for i in range(len(_SCHEMA))]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)]
+        table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
+        write_atomically(self.directory / "metrics.parquet", lambda p: pq.write_table(table, p))
+        for name in self._array_names():
+            steps, values = self._gathered(name)
+            write_arrays(self.array_file(self.directory, name), {"steps": steps, "values": values})
+        self.info.update(info, status=status, wall_seconds=round(self.seconds, 3))
+        write_json(self.directory / "run.json", self.info)
+        self._clean_up()
+
+    def interrupt(self, **info: Any) -> None:
+        """Leaves the run as it is, to be gone on with."""
+        self.info.update(info, wall_seconds=round(self.seconds, 3))
+        write_json(self.directory / "run.json", self.info)
+        self.close()
+
+    def close(self) -> None:
+        """Writes nothing more and lets others have the directory."""
+        self._log.close()
+        self._lock.release()
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+    @property
+    def _chunks(self) -> Path:
+        return self.directory / "arrays" / "chunks"
+
+    def _read_resume(self) -> Checkpoint | None:
+        path = self._checkpoints / "resume.safetensors"
+        return Checkpoint(path) if path.exists() else None
+
+    def _drop_from(self, step: int) -> None:
+        """Forgets what was recorded at `step` or later, and a torn last line."""
+        path = self.directory / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        rows = [tuple(json.loads(line)) for line in lines if line.endswith("\n")]
+        self._rows = [row for row in rows if row[0] < step]
+        write_text(path, "".join(json.dumps(row) + "\n" for row in self._rows))
+        for chunk in self._chunks.glob("*/*.npz"):
+            if int(chunk.stem) > step:
+                chunk.unlink()
+        for leftover in self.directory.rglob(".*.partial"):
+            leftover.unlink()
+
+    def _flush_arrays(self, step: int) -> None:
+        """A chunk is named by the checkpoint that it belongs to: it holds what was recorded before that step."""
+        for name, records in self._arrays.items():
+            if records:
+                steps, values = zip(*records, strict=True)
+                write_arrays(
+                    self._chunks / name.replace("/", ".", 1) / f"{step:08d}.npz",
+                    {"steps": np.array(steps), "values": np.stack(values)},
+                )
+                records.clear()
+
+    def _array_names(self) -> list[str]:
+        on_disk = {d.name.replace(".", "/", 1) for d in self._chunks.glob("*") if d.is_dir()}
+        return sorted(on_disk | set(self._arrays))
+
+    def _gathered(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        parts = []
+        for chunk in sorted((self._chunks / name.replace("/", ".", 1)).glob("*.npz")):
+            with np.load(chunk, allow_pickle=False) as file:
+                parts.append((file["steps"], file["values"]))
+        if records := self._arrays.get(name):
+            steps, values = zip(*records, strict=True)
+            parts.append((np.array(steps), np.stack(values)))
+        if not parts:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        return np.concatenate([s for s, _ in parts]), np.concatenate([v for _, v in parts])
+
+    def _clean_up(self) -> None:
+        """What served only a resume."""
+        shutil.rmtree(self._chunks, ignore_errors=True)
+        (self.directory / "metrics.jsonl").unlink(missing_ok=True)
+        (self._checkpoints / "resume.safetensors").unlink(missing_ok=True)
+        self.close()

@@ -1,0 +1,135 @@
+"""A run directory is whole or can be gone on with; nothing is pickled, nothing overwritten."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from atml_exp.errors import RunBusyError
+from atml_exp.ledger import look_up
+from atml_exp.recorder import Checkpoint, RunWriter
+from atml_exp.runs import Run
+
+INFO = {"run_id": "abc", "config": {"seed": 0}}
+MODEL = {"w": torch.arange(3.0)}
+
+
+def writer(tmp_path, **info):
+    return RunWriter(tmp_path / "abc", {**INFO, **info}, "seed: 0\n")
+
+
+def record(w, steps):
+    for step in steps:
+        w.scalars(step, step / 10, {"train/loss": 1 / (step + 1)})
+        w.arrays(step, {"trajectory/weights": torch.full((2,), float(step))})
+
+
+def test_a_finished_run_reads_back_as_it_was_written(tmp_path):
+    w = writer(tmp_path)
+    record(w, range(5))
+    w.keep(4, MODEL)
+    w.finish("complete", steps=4)
+    run = Run(tmp_path / "abc")
+    steps, values = run.array("trajectory/weights")
+    assert run.status == "complete"
+    assert run.series("train/loss")[1].tolist() == [1 / (s + 1) for s in range(5)]
+    assert steps.tolist() == list(range(5))
+    assert values.tolist() == [[s, s] for s in range(5)]
+    assert torch.equal(Checkpoint(run.checkpoints[0]).model["w"], MODEL["w"])
+    names = sorted(p.relative_to(run.directory).as_posix() for p in run.directory.rglob("*") if p.is_file())
+    assert names == [
+        "arrays/trajectory.weights.npz",
+        "checkpoints/step_00000004.safetensors",
+        "config.yaml",
+        "metrics.parquet",
+        "run.json",
+    ]
+
+
+def test_what_came_after_the_checkpoint_is_dropped_and_nothing_before_it(tmp_path):
+    w = writer(tmp_path)
+    record(w, range(3))
+    w.checkpoint(3, MODEL, {"v": torch.ones(3)})
+    record(w, range(3, 6))
+    w._flush_arrays(6)  # killed between the arrays' chunk and its checkpoint
+    w._log.write('[6, 0.6, "train/lo')  # killed in the middle of a line
+    w._log.flush()
+    w.close()
+    again = writer(tmp_path)
+    assert again.resumed.step == 3
+    assert torch.equal(again.resumed.optimiser["v"], torch.ones(3))
+    record(again, range(3, 5))
+    again.finish("complete")
+    run = Run(tmp_path / "abc")
+    assert run.series("train/loss")[0].tolist() == [0, 1, 2, 3, 4]
+    assert run.array("trajectory/weights")[0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_run_cut_off_before_its_first_checkpoint_starts_over(tmp_path):
+    w = writer(tmp_path)
+    record(w, range(3))
+    w.close()
+    again = writer(tmp_path)
+    assert again.resumed is None
+    again.finish("complete")
+    assert len(Run(tmp_path / "abc").metrics) == 0
+
+
+def test_an_unfinished_run_can_be_read(tmp_path):
+    w = writer(tmp_path)
+    record(w, range(3))
+    w.checkpoint(3, MODEL, {})
+    run = Run(tmp_path / "abc")
+    assert run.status == "running"
+    assert list(run.metrics.columns) == ["step", "epoch", "name", "value"]
+    assert len(run.metrics) == 3
+    assert run.array("trajectory/weights")[1].shape == (3, 2)
+    w.close()
+
+
+def test_a_second_writer_is_told_that_the_run_is_taken(tmp_path):
+    w = writer(tmp_path)
+    with pytest.raises(RunBusyError, match="another process"):
+        writer(tmp_path)
+    w.finish("complete")
+
+
+def test_numbers_that_are_not_finite_survive_and_run_json_stays_strict_json(tmp_path):
+    w = writer(tmp_path)
+    w.scalars(0, 0.0, {"train/loss": float("nan"), "test/loss": float("inf")})
+    w.close()
+    again = writer(tmp_path)
+    again.finish("diverged", value=float("nan"))
+    assert json.loads((tmp_path / "abc" / "run.json").read_text(), parse_constant=pytest.fail)["value"] is None
+
+
+def test_arrays_need_no_pickle(tmp_path):
+    w = writer(tmp_path)
+    record(w, range(2))
+    w.finish("complete")
+    with np.load(tmp_path / "abc" / "arrays" / "trajectory.weights.npz", allow_pickle=False) as file:
+        assert file["values"].shape == (2, 2)
+
+
+def test_asking_for_an_array_that_was_not_recorded_says_which_were(tmp_path):
+    w = writer(tmp_path)
+    record(w, range(1))
+    with pytest.raises(KeyError, match="trajectory/weights"):
+        w.recorded("trajectory/weigths")
+    w.finish("complete")
+
+
+def test_the_ledger_finds_the_latest_attempt_and_force_makes_a_new_one(tmp_path):
+    out = tmp_path
+    assert look_up(out, "abc").directory == out / "runs" / "abc"
+    w = RunWriter(out / "runs" / "abc", INFO, "")
+    assert not look_up(out, "abc", force=True).finished
+    assert look_up(out, "abc", force=True).attempt == 1  # an unfinished run is gone on with
+    w.finish("complete")
+    assert look_up(out, "abc").finished
+    forced = look_up(out, "abc", force=True)
+    assert (forced.directory.name, forced.attempt, forced.finished) == ("abc-2", 2, False)
+    RunWriter(forced.directory, INFO, "").finish("diverged")
+    assert look_up(out, "abc").directory == forced.directory
+    assert look_up(out, "abc").finished

@@ -1,0 +1,81 @@
+"""Thousands of runs as one table."""
+
+import json
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import atml_exp
+from atml_exp.runs import find_runs
+
+
+def write_run(root, i, rows=40, attempt=1):
+    directory = root / "runs" / (f"run{i:05d}" if attempt == 1 else f"run{i:05d}-{attempt}")
+    directory.mkdir(parents=True)
+    config = {"seed": i % 5, "model": {"width": 2 ** (i % 4), "sizes": [1, 2]}, "loss": {"_target_": "m"}}
+    info = {"run_id": f"run{i:05d}", "attempt": attempt, "status": "complete", "config": config}
+    (directory / "run.json").write_text(json.dumps(info))
+    table = pa.table(
+        {
+            "step": pa.array(range(rows), pa.int64()),
+            "epoch": pa.array([s / 10 for s in range(rows)], pa.float64()),
+            "name": pa.array(["train/loss", "test/error"] * (rows // 2), pa.string()),
+            "value": pa.array([float(i + attempt)] * rows, pa.float64()),
+        }
+    )
+    pq.write_table(table, directory / "metrics.parquet")
+
+
+def test_one_row_for_each_value_with_the_config_beside_it(tmp_path):
+    for i in range(3):
+        write_run(tmp_path, i)
+    frame = atml_exp.load(tmp_path)
+    assert len(frame) == 120
+    assert list(frame.columns[:7]) == ["run_id", "attempt", "status", "step", "epoch", "name", "value"]
+    assert frame[frame.run_id == "run00002"]["model.width"].unique().tolist() == [4]
+    assert frame["model.sizes"].unique().tolist() == ["[1, 2]"]
+    assert frame[frame.seed == 1].value.unique().tolist() == [2.0]
+
+
+def test_filters_by_config_value_by_list_and_by_metric(tmp_path):
+    for i in range(8):
+        write_run(tmp_path, i)
+    assert set(atml_exp.load(tmp_path, seed=[0, 1]).seed) == {0, 1}
+    assert set(atml_exp.load(tmp_path, **{"model.width": 8}).run_id) == {"run00003", "run00007"}
+    assert set(atml_exp.load(tmp_path, model__width=8, seed=3).run_id) == {"run00003"}
+    assert set(atml_exp.load(tmp_path, name="test/error").name) == {"test/error"}
+    with pytest.raises(KeyError, match=r"did you mean 'model\.width'"):
+        atml_exp.load(tmp_path, model__widht=8)
+
+
+def test_the_latest_attempt_stands_for_a_run(tmp_path):
+    write_run(tmp_path, 0)
+    write_run(tmp_path, 0, attempt=2)
+    assert atml_exp.load(tmp_path).value.unique().tolist() == [2.0]
+    assert atml_exp.load(tmp_path, attempt=1).value.unique().tolist() == [1.0]
+
+
+def test_an_empty_folder_gives_an_empty_table_and_a_missing_one_an_error(tmp_path):
+    assert len(atml_exp.load(tmp_path)) == 0
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        atml_exp.load(tmp_path / "nowhere")
+
+
+def test_a_single_run_directory_or_the_folder_of_runs_can_be_named(tmp_path):
+    write_run(tmp_path, 0)
+    write_run(tmp_path, 1)
+    assert len(list(find_runs(tmp_path / "runs"))) == 2
+    assert len(list(find_runs(tmp_path / "runs" / "run00001"))) == 1
+
+
+def test_two_thousand_runs_load_in_under_two_seconds(tmp_path):
+    for i in range(2000):
+        write_run(tmp_path, i)
+    atml_exp.load(tmp_path, seed=0, name="test/error")
+    began = time.perf_counter()
+    frame = atml_exp.load(tmp_path)
+    seconds = time.perf_counter() - began
+    assert len(frame) == 80_000
+    assert seconds < 2, f"took {seconds:.2f} s"
