@@ -1,0 +1,42 @@
+"""Initial weights by name, drawn from torch's global generator, which the caller seeds."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Initialisation", "initialise"]
+
+Initialisation = Literal["pytorch", "he", "xavier", "lecun", "orthogonal", "zeros"]
+
+
+def initialise(model: nn.Module, scheme: Initialisation, scale: float = 1.0) -> None:
+    """Draws every linear and convolutional layer's weights anew, in place; biases become 0 (not for `pytorch`).
+
+    Standard deviation of a weight with n inputs and m outputs (times the receptive field):
+    he √(2/n) (He et al., 2015); lecun √(1/n) (LeCun et al., 1998); xavier √(2/(n+m)) (Glorot & Bengio, 2010);
+    orthogonal: orthonormal rows or columns (Saxe et al., 2014); pytorch: as the layers' constructors left them,
+    uniform on ±1/√n; zeros: 0. `scale` multiplies all weights, and under `pytorch` the biases too.
+    """
+    if scheme not in get_args(Initialisation):
+        raise ValueError(f"initialisation = {scheme!r}: allowed: {', '.join(get_args(Initialisation))}")
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
+            _draw(layer.weight, scheme)
+            with torch.no_grad():
+                layer.weight.mul_(scale)
+                if layer.bias is not None:
+                    layer.bias.mul_(scale if scheme == "pytorch" else 0.0)
+
+
+def _draw(weight: Tensor, scheme: Initialisation) -> None:
+    if scheme == "he":
+        nn.init.kaiming_normal_(weight, nonlinearity="relu")
+    elif scheme == "xavier":
+        nn.init.xavier_normal_(weight)
+    elif scheme == "lecun":
+        nn.init.kaiming_normal_(weight, nonlinearity="linear")
+    elif scheme == "orthogonal":
+        nn.init.orthogonal_(weight)
+    elif scheme == "zeros":
+        nn.init.zeros_(weight)
