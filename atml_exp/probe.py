@@ -1,14 +1,19 @@
 """When a quantity is measured, and the guard that leaves training untouched by it."""
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from atml_exp.fields import Duration, Incidental, Schedule
+from atml_exp.data import Dataset, Split
+from atml_exp.fields import Incidental, Schedule
+from atml_exp.schedule import due
 
-__all__ = ["Probe", "Value"]
+__all__ = ["DataChangedError", "Plan", "Probe", "Value", "measure", "scalars_and_arrays", "specimen"]
 
 Value = float | bool | Tensor
 """A scalar (goes to the metrics) or an array (goes to the run's arrays)."""
@@ -20,10 +25,10 @@ class Probe:
 
     fn: `fn(model, split)` → mapping of names to values; with `reads`, `fn(points)`. The model is in eval mode.
     every: `100it`, `2ep`, `log` or `end`; the last step is always measured as well.
-    start: measured from here on: `500it`, `10ep`, or from the end: `-500it`.
+    start: measured from here on: `500it`, `10ep`, or counted from the end: `-500it`.
     split: the examples that `fn` is given.
     reads: a recorded array, such as `trajectory/weights`, that `fn` is a function of, instead of (model, split).
-    picture: dotted path of `draw(run) -> Figure` for the report; without it, the curves of all its scalars.
+    picture: dotted path of `draw(run, name) -> Figure` for the report; without it, the curves of all its scalars.
     """
 
     fn: Callable[..., Mapping[str, Value]]
@@ -32,3 +37,72 @@ class Probe:
     split: Literal["train", "test"] = "train"
     reads: str | None = None
     picture: Annotated[str | None, Incidental()] = None
+
+
+class Plan:
+    """Which probes are due at a step of a training of known length."""
+
+    def __init__(self, probes: Mapping[str, Probe], total: int, steps_per_epoch: int) -> None:
+        self._due = {n: due(p.every, total, steps_per_epoch, p.start) for n, p in probes.items()}
+
+    def __call__(self, step: int) -> list[str]:
+        return [name for name, is_due in self._due.items() if is_due(step)]
+
+
+def specimen(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of the module, in eval mode, holding these parameters and buffers: what probes are given."""
+    copied = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        for name, tensor in {**dict(copied.named_parameters()), **dict(copied.named_buffers())}.items():
+            tensor.copy_(state[name])
+    return copied
+
+
+def measure(
+    probe: Probe,
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    data: Dataset,
+    recorded: Callable[[str], Tensor],
+) -> Mapping[str, Value]:
+    """The probe's values for these weights: the one path while training, at the end and on a checkpoint.
+
+    The probe gets a copy of the model and, by the guard, can leave nothing behind. Whatever it raises is passed on.
+    """
+    with _untouched(data):
+        if probe.reads is not None:
+            return probe.fn(recorded(probe.reads))
+        split: Split = getattr(data, probe.split)
+        return probe.fn(specimen(model, state), split)
+
+
+@contextmanager
+def _untouched(data: Dataset) -> Iterator[None]:
+    """Puts back random states, gradient mode and default dtype; raises RuntimeError where the data were changed."""
+    tensors = [t for s in (data.train, data.test) for t in (s.x, s.y, s.group) if t is not None]
+    versions = [t._version for t in tensors]
+    dtype, deterministic = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
+    try:
+        with torch.random.fork_rng(), torch.set_grad_enabled(True):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.use_deterministic_algorithms(deterministic)
+        if [t._version for t in tensors] != versions:
+            raise DataChangedError("a probe wrote into the data in place: it must work on a copy")
+
+
+class DataChangedError(RuntimeError):
+    """A probe changed the data that training goes on with: the run can't be trusted any more."""
+
+
+def scalars_and_arrays(name: str, values: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """A probe's values under their full names `name/key`: numbers for the metrics, tensors for the arrays."""
+    scalars: dict[str, float] = {}
+    arrays: dict[str, Tensor] = {}
+    for key, value in values.items():
+        if isinstance(value, Tensor) and value.dim() > 0:
+            arrays[f"{name}/{key}"] = value.detach().cpu()
+        else:
+            scalars[f"{name}/{key}"] = float(value)
+    return scalars, arrays

@@ -1,0 +1,87 @@
+"""Contracts as executable checks, for our own objects and for users': AssertionError with a sentence."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atml_exp.data import Dataset, Split
+
+__all__ = ["check_dataset", "check_probe"]
+
+
+def check_probe(fn: Callable[..., Mapping[str, Any]], model: nn.Module, data: Split) -> Mapping[str, Any]:
+    """A probe leaves parameters, buffers, modes, gradients, data and random state as they were, and repeats itself.
+
+    Returns its values. fn(model, data) must give finite scalars or tensors, the same ones when asked again.
+    """
+    _mark_everything(model, data)
+    before = _snapshot(model, data)
+    first = fn(model, data)
+    _assert_same(before, _snapshot(model, data))
+    torch.rand(3)  # a probe that draws from global state would now give something else
+    _assert_same(_as_tensors(first), _as_tensors(fn(model, data)), "the probe, asked twice,")
+    for key, value in first.items():
+        if not (isinstance(value, Tensor) and value.dim() > 0) and not math.isfinite(float(value)):
+            raise AssertionError(f"{key} is {float(value)}: not finite")
+    return first
+
+
+def check_dataset(data: Dataset) -> None:
+    """Splits that aren't empty, finite inputs, classes in range, one shape for training and test."""
+    for name, split in (("train", data.train), ("test", data.test)):
+        _require(len(split) > 0, f"{name} is empty")
+        _require(split.x.is_floating_point(), f"{name}.x holds {split.x.dtype}: inputs are floating")
+        _require(bool(torch.isfinite(split.x).all()), f"{name}.x holds values that aren't finite")
+        _require(tuple(split.x.shape[1:]) == data.input_shape, f"{name}.x has another shape than the training set")
+        if data.num_classes is None:
+            _require(
+                split.y.is_floating_point(), f"{name}.y holds {split.y.dtype}: a regression's targets are floating"
+            )
+        else:
+            _require(split.y.dtype == torch.int64, f"{name}.y holds {split.y.dtype}: classes are int64")
+            inside = bool((split.y >= 0).all()) and bool((split.y < data.num_classes).all())
+            _require(inside, f"{name}.y holds labels outside 0 … {data.num_classes - 1}")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise AssertionError(message)
+
+
+def _mark_everything(model: nn.Module, data: Split) -> None:
+    """Gives the model gradients and mixed modes, so that a probe that resets either is found out."""
+    for i, p in enumerate(model.parameters()):
+        p.grad = torch.full_like(p, float(i + 1)) if p.requires_grad else None
+    model.eval()
+    for i, module in enumerate(model.children()):
+        if not any(isinstance(m, nn.modules.batchnorm._BatchNorm | nn.Dropout) for m in module.modules()):
+            module.training = i % 2 == 0
+
+
+def _snapshot(model: nn.Module, data: Split) -> dict[str, Tensor]:
+    tensors = {f"parameter {n}": p.detach() for n, p in model.named_parameters()}
+    tensors |= {f"gradient of {n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
+    tensors |= {f"requires_grad of {n}": torch.tensor(p.requires_grad) for n, p in model.named_parameters()}
+    tensors |= {f"buffer {n}": b for n, b in model.named_buffers()}
+    tensors |= {f"mode of {n or 'the model'}": torch.tensor(m.training) for n, m in model.named_modules()}
+    tensors |= {"inputs": data.x, "labels": data.y, "gradient mode": torch.tensor(torch.is_grad_enabled())}
+    tensors |= {"the CPU's random state": torch.get_rng_state()}
+    if data.x.is_cuda:
+        tensors |= {"CUDA's random state": torch.cuda.get_rng_state(data.x.device)}
+    return {n: copy.deepcopy(t) for n, t in tensors.items()}
+
+
+def _as_tensors(values: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {k: torch.as_tensor(v).detach().clone() for k, v in values.items()}
+
+
+def _assert_same(before: Mapping[str, Tensor], after: Mapping[str, Tensor], who: str = "the probe") -> None:
+    if before.keys() != after.keys():
+        raise AssertionError(f"{who} changed which of these exist: {sorted(before.keys() ^ after.keys())}")
+    for name, tensor in before.items():
+        if not torch.equal(tensor, after[name]):
+            raise AssertionError(f"{who} changed {name}")

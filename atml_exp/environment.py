@@ -1,0 +1,54 @@
+"""What a run was made with: versions, code, machine."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["environment"]
+
+_LIBRARIES = ("atml_exp", "torch", "torchvision", "numpy", "hydra-core", "scikit-learn", "scipy")
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Versions, git state of our code, processor and threads, and the determinism that follows."""
+    return {
+        "versions": {"python": platform.python_version(), **{n: _version(n) for n in _LIBRARIES}},
+        "git": _git_state(Path(__file__).resolve().parent),
+        "machine": {
+            "platform": platform.platform(),
+            "threads": torch.get_num_threads(),
+            "cpus": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "determinism": "bit-identical on the same CPU, library versions and number of threads",
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether files differ from it; None outside a checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

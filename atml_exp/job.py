@@ -1,0 +1,120 @@
+"""From a config to the objects of a run: the same path for training and for probing what was trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from atml_exp.build import instantiate
+from atml_exp.data import Dataset
+from atml_exp.device import choose_device
+from atml_exp.identity import run_id
+from atml_exp.population import Loss
+from atml_exp.probe import Probe, Value
+from atml_exp.probes.performance import performance
+from atml_exp.seeds import derive, seeded_globally
+from atml_exp.train import Schedules
+from atml_exp.validate import check_fit
+
+__all__ = ["Job", "build_dataset", "build_job", "build_model"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, built but not started."""
+
+    id: str
+    config: DictConfig
+    resolved: Mapping[str, Any]
+    device: torch.device
+    dtype: torch.dtype
+    data: Dataset
+    model: nn.Module
+    loss_fn: Loss
+    optimiser: Any
+    schedules: Schedules
+    probes: Mapping[str, Probe]
+
+    @property
+    def seed(self) -> int:
+        return int(self.resolved["seed"])
+
+    def evaluate(self, model: nn.Module, split: Any) -> Mapping[str, Value]:
+        """Loss and error of a model on a split."""
+        return performance(model, split, loss=self.loss_fn)
+
+
+def build_job(config: DictConfig, datasets: dict[str, Dataset] | None = None) -> Job:
+    """Builds everything that a config names. ConfigError where something doesn't fit, before any training.
+
+    datasets: those that earlier jobs of the same call built, by config; replicas then share their memory.
+    """
+    trusted = tuple(config.trusted_packages)
+    resolved: Mapping[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    dtype = getattr(torch, resolved["dtype"])
+    device = choose_device(resolved["device"], dtype)
+    loss_fn = instantiate(config.loss, trusted)
+    data = build_dataset(config, device, dtype, {} if datasets is None else datasets)
+    optimiser = instantiate(_without(config.optimiser, "schedule"), trusted)
+    probes = {name: instantiate(node, trusted) for name, node in config.probe.items()}
+    check_fit(data, loss_fn, probes, _batch_size(resolved, optimiser))
+    return Job(
+        id=run_id(config),
+        config=config,
+        resolved=resolved,
+        device=device,
+        dtype=dtype,
+        data=data,
+        model=build_model(config, data, loss_fn).to(device, dtype),
+        loss_fn=loss_fn,
+        optimiser=optimiser,
+        schedules=[instantiate(node, trusted) for node in (config.optimiser.get("schedule") or {}).values()],
+        probes=probes,
+    )
+
+
+def _batch_size(resolved: Mapping[str, Any], optimiser: Any) -> int | None:
+    from atml_exp.errors import ConfigError
+
+    size = resolved["recipe"].get("batch_size")
+    if size is not None and getattr(optimiser, "full_batch", False):
+        raise ConfigError(
+            f"recipe.batch_size = {size}: {type(optimiser).__name__} takes the whole training set at each step; "
+            "allowed: null (or optimiser=sgd for mini-batches)"
+        )
+    return size
+
+
+def build_dataset(
+    config: DictConfig, device: torch.device, dtype: torch.dtype, built: dict[str, Dataset]
+) -> Dataset:
+    """The dataset on its device, corrupted in the config's order by wrappers seeded with the run's seed."""
+    trusted = tuple(config.trusted_packages)
+    node = _without(config.dataset, "wrapper")
+    key = f"{OmegaConf.to_yaml(node, resolve=True)}{device}{dtype}"
+    if key not in built:
+        built[key] = instantiate(node, trusted).to(device, dtype)
+    data = built[key]
+    for name, wrapper in (config.dataset.get("wrapper") or {}).items():
+        data = instantiate(wrapper, trusted)(data, derive(int(config.seed), "wrapper", name))
+    return data
+
+
+def build_model(config: DictConfig, data: Dataset, loss_fn: Loss) -> nn.Module:
+    """The model with the initial weights of the run's seed."""
+    make = instantiate(config.model, tuple(config.trusted_packages))
+    marked = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
+    num_outputs = getattr(marked, "num_outputs", None) or data.num_targets
+    with seeded_globally(int(config.seed), "initialisation"):
+        return make(data.input_shape, num_outputs)
+
+
+def _without(node: DictConfig, key: str) -> DictConfig:
+    """A copy of a node, in its place in the config, without one of its keys."""
+    rest = OmegaConf.masked_copy(node, [k for k in node if k != key])
+    rest._set_parent(node._get_parent())
+    return rest

@@ -1,0 +1,165 @@
+"""Looks at a population before each step: runs the probes that are due and writes what they say."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from atml_exp.data import Dataset, Split
+from atml_exp.loggers.logger import Logger
+from atml_exp.population import Population
+from atml_exp.probe import DataChangedError, Plan, Probe, Value, measure, scalars_and_arrays
+from atml_exp.progress import Progress
+from atml_exp.recorder import RunWriter
+from atml_exp.schedule import due
+
+__all__ = ["Observer", "Recording"]
+
+EVALUATIONS: tuple[Literal["train"], Literal["test"]] = ("train", "test")
+"""The probes of loss and error on each split: they come first, and are still measured where a run diverges."""
+
+Evaluate = Callable[[nn.Module, Split], Mapping[str, Value]]
+
+
+@dataclass
+class Recording:
+    """What is kept of one replica: its writer, its loggers, and what became of it."""
+
+    data: Dataset
+    writer: RunWriter
+    loggers: Sequence[Logger] = ()
+    diverged_at: int | None = None
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Observer:
+    """Measures each replica of a population by the probes' plan, and checkpoints by the clock."""
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        probes: Mapping[str, Probe],
+        evaluate: Evaluate,
+        *,
+        keep: str = "end",
+        interval: float = 10.0,
+        show: Callable[[int], Progress] | None = None,
+    ) -> None:
+        """evaluate: loss and error of a model on a split. show: makes the progress display for so many steps."""
+        self.recordings = recordings
+        self.latest: Population | None = None
+        self.total = self.steps_per_epoch = 0
+        self._probes = dict(probes)
+        self._evaluate = evaluate
+        self._keep, self._interval, self._show = keep, interval, show
+        self._saved = time.monotonic()
+        self._numbers: dict[str, float] = {}
+        self._progress: Progress | None = None
+        self._displays = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._displays.close()
+
+    def begin(self, total: int, steps_per_epoch: int, evaluate_every: str) -> None:
+        """The length of the training that follows, and how often loss and error are measured in it."""
+        self.total, self.steps_per_epoch = total, steps_per_epoch
+        evaluations: dict[str, Probe] = {s: Probe(self._evaluate, evaluate_every, split=s) for s in EVALUATIONS}
+        self._probes = {**evaluations, **{n: p for n, p in self._probes.items() if n not in EVALUATIONS}}
+        self._plan = Plan(self._probes, total, steps_per_epoch)
+        self._kept = due(self._keep, total, steps_per_epoch)
+        if self._show is not None:
+            self._displays.close()
+            self._progress = self._displays.enter_context(self._show(total))
+
+    def observe(self, population: Population, learning_rate: Any) -> None:
+        """Everything that is due before the population's next step."""
+        self.latest = population
+        step = population.step
+        if names := self._plan(step):
+            self._measure(names, population, learning_rate)
+        if self._kept(step):
+            for r, recording in enumerate(self.recordings):
+                recording.writer.keep(step, population.replica(r))
+        if self._progress is not None:
+            self._progress.update(step, self._numbers)
+
+    def tick(self, population: Population) -> None:
+        """After each step: a checkpoint where the last one is older than the interval."""
+        self.latest = population
+        if time.monotonic() - self._saved >= self._interval:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Writes, for each replica, the state that a resume goes on from."""
+        population = self.latest
+        if population is None:
+            return
+        for r, recording in enumerate(self.recordings):
+            recording.writer.checkpoint(population.step, population.replica(r), population.optimiser_state(r))
+        self._saved = time.monotonic()
+
+    @property
+    def all_diverged(self) -> bool:
+        return all(r.diverged_at is not None for r in self.recordings)
+
+    def _measure(self, names: list[str], population: Population, learning_rate: Any) -> None:
+        finite = population.finite()
+        for r, recording in enumerate(self.recordings):
+            if recording.diverged_at is not None:
+                continue
+            if not finite[r]:
+                recording.diverged_at = population.step
+            rate = float(learning_rate[r]) if isinstance(learning_rate, Tensor) else float(learning_rate)
+            self._measure_replica(names, population, r, rate)
+
+    def _measure_replica(self, names: list[str], population: Population, r: int, rate: float) -> None:
+        recording, step = self.recordings[r], population.step
+        scalars: dict[str, float] = {"optimiser/learning_rate": rate} if "train" in names else {}
+        for name in names:
+            if recording.diverged_at is not None and name not in EVALUATIONS:
+                continue
+            values, arrays = self._values(name, population, r)
+            scalars |= values
+            recording.writer.arrays(step, arrays)
+            if name in EVALUATIONS and not math.isfinite(values.get(f"{name}/loss", 0.0)):
+                recording.diverged_at = step
+        self._write(recording, step, scalars)
+
+    def _values(self, name: str, population: Population, r: int) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """One probe's values; a probe that fails is noted with its reason and harms nothing else."""
+        recording = self.recordings[r]
+        like = population.w
+
+        def recorded(array: str) -> Tensor:
+            return torch.from_numpy(recording.writer.recorded(array)).to(like.device)
+
+        try:
+            values = measure(self._probes[name], population.model, population.replica(r), recording.data, recorded)
+            return scalars_and_arrays(name, values)
+        except DataChangedError:
+            raise
+        except Exception as error:
+            if name not in recording.failures:
+                recording.failures[name] = f"step {population.step}: {type(error).__name__}: {error}"
+                logging.getLogger("atml_exp").warning("probe %s failed at %s", name, recording.failures[name])
+            return {}, {}
+
+    def _write(self, recording: Recording, step: int, scalars: Mapping[str, float]) -> None:
+        if not scalars:
+            return
+        epoch = step / self.steps_per_epoch
+        recording.writer.scalars(step, epoch, scalars)
+        for logger in recording.loggers:
+            logger.log(step, epoch, scalars)
+        if recording is self.recordings[0]:
+            shown = ("train/loss", "train/error", "test/error")
+            self._numbers = {**self._numbers, **{n: v for n, v in scalars.items() if n in shown}}

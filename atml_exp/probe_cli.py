@@ -1,0 +1,50 @@
+"""`atml-exp-probe RUN_DIR [probe=NAME …]`: measures a run's checkpoints."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from atml_exp.errors import ConfigError
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  atml-exp-probe outputs/runs/1f0c…                                the run's own probes
+  atml-exp-probe outputs/runs/1f0c… probe=sharpness                another one
+  atml-exp-probe outputs/runs/1f0c… probe=sharpness probe.sharpness.fn.k=5 --csv top5.csv
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints a table of step, name and value; 2 and one message where something can't be measured."""
+    parser = argparse.ArgumentParser(
+        "atml-exp-probe",
+        description="Measures a run's checkpoints, with the same numbers as while it was training.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", help="a run directory, finished or going on")
+    parser.add_argument("overrides", nargs="*", help="probe=NAME, probe.NAME.KEY=VALUE, device=cpu")
+    parser.add_argument("--csv", metavar="FILE", help="also write the table to a new file")
+    arguments = parser.parse_args(argv)
+    from atml_exp.probe_run import probe_run
+
+    try:
+        table = probe_run(arguments.run, arguments.overrides)
+        if arguments.csv:
+            table.to_csv(arguments.csv, index=False, mode="x")
+    except FileExistsError:
+        return _refuse(f"{arguments.csv}: exists already; name a new file")
+    except (ConfigError, OSError) as error:
+        return _refuse(str(error))
+    print(table.to_string(index=False, float_format=lambda v: f"{v:.8g}"))
+    return 0
+
+
+def _refuse(message: str) -> int:
+    print(f"atml-exp-probe: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+"""Runs configs: looks them up, builds what is missing, trains it in groups, records. No science in here."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from atml_exp.build import instantiate
+from atml_exp.environment import environment
+from atml_exp.figures.style import png
+from atml_exp.grouping import group_key
+from atml_exp.job import Job, build_job
+from atml_exp.ledger import Entry, look_up
+from atml_exp.loggers.logger import Guarded, RunStart
+from atml_exp.observer import Observer, Recording
+from atml_exp.optimisers.optimiser import stack
+from atml_exp.population import Population, assemble, draws_randomness
+from atml_exp.progress import Progress
+from atml_exp.recorder import RunWriter
+from atml_exp.report import pictures_of, write_report
+from atml_exp.runs import Run
+from atml_exp.system import describe
+from atml_exp.train import Bench, fit
+
+__all__ = ["RunResult", "run"]
+
+log = logging.getLogger("atml_exp")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """directory: of the run. status: complete, diverged or failed. reused: it was there. final: last values."""
+
+    id: str
+    directory: Path
+    status: str
+    reused: bool
+    final: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Pending:
+    job: Job
+    entry: Entry
+
+
+def run(configs: Sequence[DictConfig], *, group: str | None = None) -> list[RunResult]:
+    """Trains what the ledger lacks and returns a result for each config, in order.
+
+    All jobs are built before any is trained. Those that differ only in what can be stacked train as one population.
+    A job that appears twice is trained once. group: the sweep's name, for loggers.
+
+    Raises ConfigError before any training where a config doesn't fit; KeyboardInterrupt after saving what can be
+    gone on with; RunBusyError where another process trains one of the runs.
+    """
+    datasets: dict[str, Any] = {}
+    jobs = [build_job(c, datasets) for c in configs]
+    pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
+    missing = [p for p in pending.values() if not p.entry.finished]
+    for members in _groups(missing):
+        _train_group(members, group)
+    fresh = {p.job.id for p in missing}
+    return [_result(pending[j.id], reused=j.id not in fresh) for j in jobs]
+
+
+def _entry(job: Job) -> Entry:
+    return look_up(job.resolved["output_dir"], job.id, force=job.resolved["force"])
+
+
+def _groups(pending: Sequence[_Pending]) -> list[list[_Pending]]:
+    groups: dict[Any, list[_Pending]] = {}
+    for p in pending:
+        key = (group_key(p.job), RunWriter.resume_step(p.entry.directory))
+        groups.setdefault(key, []).append(p)
+    split = (g if len(g) == 1 or not _stochastic(g[0].job) else [[p] for p in g] for g in groups.values())
+    return [m for g in split for m in (g if isinstance(g[0], list) else [g])]  # type: ignore[misc]
+
+
+def _stochastic(job: Job) -> bool:
+    return draws_randomness(job.model, job.data.train.x[:2])
+
+
+def _result(pending: _Pending, *, reused: bool) -> RunResult:
+    run = Run(pending.entry.directory)
+    if not (run.directory / "report.html").exists():
+        _safely("the report", lambda: write_report(run.directory))
+    return RunResult(pending.job.id, run.directory, run.status, reused, run.final)
+
+
+def _train_group(members: Sequence[_Pending], group: str | None) -> None:
+    """Trains one population and leaves a finished run directory for each member."""
+    jobs = [m.job for m in members]
+    first = jobs[0]
+    stochastic = _stochastic(first)
+    population = assemble([j.model for j in jobs], [j.seed for j in jobs], stochastic=stochastic)
+    with ExitStack() as stack_of_locks:
+        recordings = [_record(m, group, stack_of_locks) for m in members]
+        population = _restored(population, recordings)
+        checkpoint = first.resolved["checkpoint"]
+        observer = Observer(
+            recordings,
+            first.probes,
+            first.evaluate,
+            keep=checkpoint["keep"],
+            interval=checkpoint["interval"],
+            show=partial(_progress, first, len(members)),
+        )
+        bench = Bench(
+            splits=[j.data.train for j in jobs],
+            loss_fn=first.loss_fn,
+            optimiser=stack([j.optimiser for j in jobs], like=population.w),
+            schedules=[j.schedules for j in jobs],
+            observer=observer,
+        )
+        recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
+        _follow(recipe, partial(fit, bench), population, observer, recordings)
+    for recording in recordings:
+        _conclude(recording, observer)
+
+
+def _follow(
+    recipe: Callable[..., Population],
+    fit_on_bench: Callable[..., Population],
+    population: Population,
+    observer: Observer,
+    recordings: Sequence[Recording],
+) -> None:
+    """The recipe, with what was reached kept where it is cut short."""
+    try:
+        with observer:
+            recipe(fit_on_bench, population)
+    except KeyboardInterrupt:
+        observer.checkpoint()
+        for r in recordings:
+            r.writer.interrupt()
+        step = observer.latest.step if observer.latest else 0
+        sys.stderr.write(
+            f"\nInterrupted at step {step} of {observer.total}. The same command goes on from there:\n"
+            + "".join(f"  {r.writer.directory}\n" for r in recordings)
+        )
+        raise
+    except Exception as error:
+        for r in recordings:
+            r.writer.interrupt(status="failed", error=f"{type(error).__name__}: {error}")
+            for logger in r.loggers:
+                logger.finish("failed")
+        raise
+
+
+def _record(member: _Pending, group: str | None, locks: ExitStack) -> Recording:
+    job, entry = member.job, member.entry
+    info = _info(job, entry)
+    writer = RunWriter(entry.directory, info, OmegaConf.to_yaml(job.config, resolve=True))
+    trusted = tuple(job.config.trusted_packages)
+    loggers = [Guarded(instantiate(node, trusted)) for node in job.config.logger.values()]
+    start = RunStart(
+        run_id=entry.directory.name,
+        directory=entry.directory,
+        config=dict(job.resolved),
+        group=group,
+        system=info["system"],
+    )
+    for logger in loggers:
+        logger.start(start)
+    return Recording(job.data, writer, loggers)
+
+
+def _info(job: Job, entry: Entry) -> dict[str, Any]:
+    """What run.json says beside the status."""
+    return {
+        "run_id": job.id,
+        "attempt": entry.attempt,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": job.seed,
+        "device": str(job.device),
+        **environment(),
+        "system": describe(job.data, job.model, job.loss_fn, job.optimiser, job.resolved["recipe"], job.resolved),
+        "num_classes": job.data.num_classes,
+        "config": dict(job.resolved),
+    }
+
+
+def _restored(population: Population, recordings: Sequence[Recording]) -> Population:
+    """The population where its runs were cut off; all members of a group were cut off at the same step."""
+    checkpoints = [r.writer.resumed for r in recordings]
+    if any(c is None for c in checkpoints):
+        return population
+    device, layout = population.w.device, population.layout
+
+    def gather(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        return (torch.stack(list(tensors)) if population.stacked else tensors[0]).to(device)
+
+    return replace(
+        population,
+        w=gather([layout.vector(c.model) for c in checkpoints if c]),
+        buffers={n: gather([c.model[n] for c in checkpoints if c]) for n in population.buffers},
+        state={n: gather([c.optimiser[n] for c in checkpoints if c]) for n in checkpoints[0].optimiser},  # type: ignore[union-attr]
+        step=checkpoints[0].step,  # type: ignore[union-attr]
+    )
+
+
+def _progress(job: Job, size: int, total: int) -> Progress:
+    dataset, model = (str(job.resolved[k]["_target_"]).rpartition(".")[2] for k in ("dataset", "model"))
+    description = f"{dataset} · {model}" + (f" × {size}" if size > 1 else "")
+    return Progress(total, description, enabled=job.resolved["progress"])
+
+
+def _conclude(recording: Recording, observer: Observer) -> None:
+    """Finishes the directory, then shows it: a report, and its pictures to the loggers."""
+    status = "complete" if recording.diverged_at is None else "diverged"
+    recording.writer.finish(
+        status,
+        steps=observer.total,
+        steps_per_epoch=observer.steps_per_epoch,
+        diverged_at=recording.diverged_at,
+        probe_failures=recording.failures,
+    )
+    directory = recording.writer.directory
+    _safely("the report", lambda: write_report(directory))
+    if recording.loggers:
+        _safely("the pictures", lambda: _send_pictures(recording))
+    for logger in recording.loggers:
+        logger.finish(status)
+
+
+def _send_pictures(recording: Recording) -> None:
+    for name, figure in pictures_of(Run(recording.writer.directory)).items():
+        for logger in recording.loggers:
+            logger.figure(name, png(figure))
+
+
+def _safely(what: str, action: Callable[[], object]) -> None:
+    """What comes after the numbers are safe must not turn a finished run into a failed one."""
+    try:
+        action()
+    except Exception as error:
+        log.warning("%s could not be made: %s: %s", what, type(error).__name__, error)

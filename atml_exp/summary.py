@@ -1,0 +1,90 @@
+"""The table that a command prints when its runs are done."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.table import Table
+
+from atml_exp.runs import Run
+
+__all__ = ["print_summary"]
+
+_FIRST = ("train/loss", "test/loss", "train/error", "test/error")
+
+
+class _Result(Protocol):
+    @property
+    def directory(self) -> Path: ...
+    @property
+    def reused(self) -> bool: ...
+
+
+def print_summary(results: Sequence[_Result], console: Console | None = None) -> None:
+    """For each run: status, the last value of each metric with its step, and where the report is."""
+    console = console or Console(width=None if Console().is_terminal else 100)
+    for result in results:
+        run = Run(result.directory)
+        console.print(_table(run, result.reused))
+        for probe, reason in (run.info.get("probe_failures") or {}).items():
+            console.print(f"[yellow]probe {probe} failed:[/] {reason}", highlight=False)
+        console.print(f"report: {_report(run)}", highlight=False, soft_wrap=True)
+
+
+def _table(run: Run, reused: bool) -> Table:
+    status = run.status + (" (was there already)" if reused else "")
+    if run.status == "diverged":
+        status += f" at step {run.info.get('diverged_at')}"
+    table = Table(title=f"run {run.directory.name}: {status}", title_justify="left")
+    table.add_column("quantity")
+    table.add_column("value", justify="right")
+    table.add_column("step", justify="right")
+    for name, values, step in _rows(run):
+        table.add_row(name, values, str(step))
+    return table
+
+
+def _rows(run: Run) -> list[tuple[str, str, int]]:
+    """Loss and error first, then the probes; a sweep `probe/key/0.5`, `probe/key/0.2`, … in one row."""
+    last = run.metrics.groupby("name", sort=False)[["value", "step"]].last()
+    names = sorted(last.index, key=lambda n: _FIRST.index(n) if n in _FIRST else len(_FIRST))
+    rows: dict[str, list[str]] = {}
+    for name in names:
+        rows.setdefault(_stem(name), []).append(name)
+    return [
+        (stem, "  ".join(_number(n, last.value[n]) for n in members), int(last.step[members[0]]))
+        for stem, members in ((_heading(s, m), m) for s, m in rows.items())
+    ]
+
+
+def _stem(name: str) -> str:
+    head, _, tail = name.rpartition("/")
+    return head if "/" in head and _is_number(tail) else name
+
+
+def _heading(stem: str, members: list[str]) -> str:
+    if len(members) == 1:
+        return members[0]
+    ends = [members[k].rpartition("/")[2] for k in (0, -1)]
+    return f"{stem} at {ends[0]} … {ends[1]}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(name: str, value: float) -> str:
+    if name.endswith("/error") and math.isfinite(value):
+        return f"{100 * value:.2f} %"
+    return f"{value:.3g}"
+
+
+def _report(run: Run) -> str:
+    path = run.directory / "report.html"
+    return str(path.resolve()) if path.exists() else "none"

@@ -1,0 +1,77 @@
+"""The elements of an ML system, in words: domain, hypothesis class, loss, algorithm, sample."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from atml_exp.data import Dataset
+from atml_exp.layout import Layout
+
+__all__ = ["describe"]
+
+
+def describe(
+    data: Dataset,
+    model: nn.Module,
+    loss_fn: Any,
+    optimiser: Any,
+    recipe: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> dict[str, str]:
+    """A sentence for each element (Shalev-Shwartz & Ben-David, 2014, chapter 2); the options come from config."""
+    return {
+        "domain": _domain(data),
+        "hypothesis_class": f"{_named(config['model'])}: {Layout.of(model).size:,} trainable parameters",
+        "loss": f"{_name_of(loss_fn)}: {_first_line(loss_fn)}",
+        "algorithm": f"{_options(optimiser)}; {_schedules(config)}{_batches(recipe)}",
+        "sample": _sample(data, config),
+    }
+
+
+def _domain(data: Dataset) -> str:
+    shape = "×".join(map(str, data.input_shape))
+    targets = f"{{0, …, {data.num_classes - 1}}}" if data.num_classes else f"ℝ^{data.num_targets}"
+    return f"X × Y = ℝ^({shape}) × {targets}"
+
+
+def _sample(data: Dataset, config: Mapping[str, Any]) -> str:
+    wrappers = (config["dataset"].get("wrapper") or {}).items()
+    changed = "; ".join(f"{name}({_arguments(node)})" for name, node in wrappers)
+    return f"{data.name}: {len(data.train):,} training and {len(data.test):,} test examples" + (
+        f"; {changed}" if changed else ""
+    )
+
+
+def _named(node: Mapping[str, Any]) -> str:
+    return f"{node['_target_'].rpartition('.')[2]}({_arguments(node)})"
+
+
+def _arguments(node: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in node.items() if not k.startswith("_"))
+
+
+def _name_of(fn: Any) -> str:
+    return str(getattr(fn.func if isinstance(fn, partial) else fn, "__name__", type(fn).__name__)).replace("_", " ")
+
+
+def _first_line(fn: Any) -> str:
+    return (inspect.getdoc(fn.func if isinstance(fn, partial) else fn) or "").partition("\n")[0]
+
+
+def _options(optimiser: Any) -> str:
+    values = ", ".join(f"{f.name}={getattr(optimiser, f.name)}" for f in fields(optimiser))
+    return f"{type(optimiser).__name__}({values}): {_first_line(type(optimiser))}"
+
+
+def _schedules(config: Mapping[str, Any]) -> str:
+    schedules: Sequence[str] = list(config["optimiser"].get("schedule") or {})
+    return f"learning rate by {' × '.join(schedules)}; " if schedules else ""
+
+
+def _batches(recipe: Mapping[str, Any]) -> str:
+    size = recipe.get("batch_size")
+    return f"{recipe.get('steps')} steps on " + (f"mini-batches of {size}" if size else "the whole training set")

@@ -1,0 +1,85 @@
+"""The training loop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from atml_exp.batches import Batches
+from atml_exp.data import Split
+from atml_exp.observer import Observer
+from atml_exp.optimisers.optimiser import Optimiser
+from atml_exp.population import Loss, Population, update
+from atml_exp.schedule import num_steps
+
+__all__ = ["Bench", "Schedules", "fit"]
+
+Schedules = Sequence[Callable[[int, int], float]]
+"""Functions (step, steps) → factor of the learning rate; several are multiplied."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a training needs besides the population: data, loss, update rule, and who looks on.
+
+    splits: the training set of each replica. schedules: of each replica.
+    """
+
+    splits: Sequence[Split]
+    loss_fn: Loss
+    optimiser: Optimiser
+    schedules: Sequence[Schedules]
+    observer: Observer
+
+
+def fit(
+    bench: Bench,
+    population: Population,
+    *,
+    steps: int | str,
+    batch_size: int | None,
+    evaluate_every: str = "1ep",
+) -> Population:
+    """Updates a population until it has made `steps` steps; looks at it before each, and after the last.
+
+    Goes on from `population.step`, so a restored population ends as it would have without the stop. Returns early
+    where all replicas have diverged.
+    """
+    batches = Batches(bench.splits, population.seeds, batch_size)
+    total = num_steps(steps, batches.steps_per_epoch)
+    rate = _LearningRate(bench, total, population.w)
+    bench.observer.begin(total, batches.steps_per_epoch, evaluate_every)
+    if not population.state:
+        population = replace(population, state=bench.optimiser.init(population.w))
+    for step in range(population.step, total + 1):
+        learning_rate = rate(step)
+        bench.observer.observe(population, learning_rate)
+        if step == total or bench.observer.all_diverged:
+            break
+        population = update(population, bench.optimiser, bench.loss_fn, batches(step), learning_rate)
+        bench.observer.tick(population)
+    return population
+
+
+class _LearningRate:
+    """η_t: a number, or a column (R, 1) where the replicas' rates or schedules differ."""
+
+    def __init__(self, bench: Bench, total: int, like: Tensor) -> None:
+        self._rate, self._total = bench.optimiser.learning_rate, total
+        same = all(s == bench.schedules[0] for s in map(list, bench.schedules))
+        self._schedules = bench.schedules[:1] if same else bench.schedules
+        self._like = like
+
+    def __call__(self, step: int) -> Any:
+        factors = [self._factor(s, step) for s in self._schedules]
+        if len(factors) == 1:
+            return self._rate * factors[0]
+        return self._rate * torch.tensor(factors, dtype=self._like.dtype, device=self._like.device)[:, None]
+
+    def _factor(self, schedules: Schedules, step: int) -> float:
+        factor = 1.0
+        for schedule in schedules:
+            factor *= schedule(step, self._total)
+        return factor

@@ -1,0 +1,131 @@
+"""The contract tests find what they are there to find; and every probe under configs/ keeps the contract."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from atml_exp.compose import compose
+from torch import nn
+
+from atml_exp.checks import check_dataset, check_probe
+from atml_exp.data import Dataset, Split
+from atml_exp.job import build_job
+
+PROBES = sorted(p.stem for p in (Path(__file__).parents[1] / "configs" / "probe").glob("*.yaml"))
+
+
+def small_data():
+    g = torch.Generator().manual_seed(0)
+    return Split(torch.randn(12, 5, generator=g), torch.arange(12) % 3)
+
+
+def small_model():
+    return nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 3))
+
+
+def test_there_are_probes_to_check():
+    assert {"sharpness", "fractal_dimension", "neural_collapse", "pruning", "trajectory"} <= set(PROBES)
+
+
+@pytest.mark.parametrize("name", PROBES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_probe_keeps_the_contract(name, dtype):
+    job = build_job(compose([f"probe=[{name}]", "model.width=8", "model.normalisation=batch", f"dtype={dtype}"]))
+    checked = [p for p in job.probes.values() if p.reads is None]
+    assert checked
+    for probe in checked:
+        values = check_probe(probe.fn, job.model, getattr(job.data, probe.split))
+        assert values
+        assert all(isinstance(key, str) for key in values)
+
+
+def zero_parameters(model, data):
+    with torch.no_grad():
+        next(model.parameters()).zero_()
+    return {"x": 0.0}
+
+
+def clear_gradients(model, data):
+    model.zero_grad()
+    return {"x": 0.0}
+
+
+def train_mode(model, data):
+    model.train()
+    return {"x": 0.0}
+
+
+def draw(model, data):
+    torch.rand(1)
+    return {"x": 0.0}
+
+
+def update_statistics(model, data):
+    model[1].running_mean += 1
+    return {"x": 0.0}
+
+
+def freeze(model, data):
+    next(model.parameters()).requires_grad_(False)
+    return {"x": 0.0}
+
+
+def change_data(model, data):
+    data.x.add_(1)
+    return {"x": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("fn", "what"),
+    [
+        (zero_parameters, "parameter 0.weight"),
+        (clear_gradients, "gradient"),
+        (train_mode, "mode of"),
+        (draw, "random state"),
+        (update_statistics, "running_mean"),
+        (freeze, "requires_grad"),
+        (change_data, "inputs"),
+        (
+            lambda m, d: {
+                "x": torch.randint(0, 1000, (), generator=torch.Generator().manual_seed(torch.seed())).item()
+            },
+            "random state",
+        ),
+        (lambda m, d: {"x": float("nan")}, "x is nan"),
+    ],
+    ids=lambda v: getattr(v, "__name__", str(v)),
+)
+def test_each_breach_is_found_and_named(fn, what):
+    with pytest.raises(AssertionError, match=what):
+        check_probe(fn, small_model(), small_data())
+
+
+def test_a_probe_that_remembers_is_found():
+    calls = []
+
+    def remembers(model, data):
+        calls.append(1)
+        return {"x": float(len(calls))}
+
+    with pytest.raises(AssertionError, match="asked twice"):
+        check_probe(remembers, small_model(), small_data())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_classes": 2}, "outside 0 … 1"),
+        ({"test": Split(torch.randn(2, 4), torch.tensor([0, 1]))}, "another shape"),
+        ({"train": Split(torch.full((2, 5), float("nan")), torch.tensor([0, 1]))}, "aren't finite"),
+        ({"test": Split(torch.randn(0, 5), torch.zeros(0, dtype=torch.int64))}, "test is empty"),
+        ({"num_classes": None}, "floating"),
+    ],
+)
+def test_a_dataset_that_breaks_the_contract_is_found(change, message):
+    fields = {"name": "x", "train": small_data(), "test": small_data(), "num_classes": 3, **change}
+    with pytest.raises(AssertionError, match=message):
+        check_dataset(Dataset(**fields))
+
+
+def test_a_dataset_that_keeps_it_passes():
+    check_dataset(Dataset("x", small_data(), small_data(), 3))

@@ -1,0 +1,290 @@
+"""From a config to a run directory: nothing is lost, nothing runs twice, and a probe always says the same."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from atml_exp.compose import compose
+from atml_exp.validate import validate
+
+import atml_exp
+from atml_exp.probe_run import probe_run
+from atml_exp.recorder import Checkpoint
+from atml_exp.runner import run
+from atml_exp.runs import Run
+
+TINY = [
+    "dataset=gaussian_mixture",
+    "model.width=8",
+    "recipe.steps=40",
+    "recipe.batch_size=16",
+    "recipe.evaluate_every=10it",
+    "probe=[]",
+    "progress=false",
+    "device=cpu",
+]
+
+
+def config(tmp_path, *overrides):
+    composed = compose([*TINY, f"output_dir={tmp_path.as_posix()}", *overrides])
+    validate(composed)
+    return composed
+
+
+def run_one(tmp_path, *overrides):
+    (result,) = run([config(tmp_path, *overrides)])
+    return result
+
+
+def test_a_run_leaves_everything_that_a_reader_needs(tmp_path):
+    result = run_one(tmp_path)
+    done = Run(result.directory)
+    assert done.status == result.status == "complete"
+    assert result.directory == tmp_path / "runs" / result.id
+    assert {"train/loss", "train/error", "test/loss", "test/error", "optimiser/learning_rate"} == set(
+        done.metrics.name
+    )
+    assert done.series("train/loss")[0].tolist() == [0, 10, 20, 30, 40]
+    assert set(done.info["system"]) == {"domain", "hypothesis_class", "loss", "algorithm", "sample"}
+    assert done.info["versions"]["torch"] == torch.__version__
+    assert (result.directory / "report.html").exists()
+    assert Checkpoint(done.checkpoints[-1]).step == 40
+
+
+def test_a_finished_run_is_returned_and_not_trained_again(tmp_path):
+    first = run_one(tmp_path)
+    stamp = (first.directory / "metrics.parquet").stat().st_mtime_ns
+    again = run_one(tmp_path)
+    assert (first.reused, again.reused) == (False, True)
+    assert again.final == first.final
+    assert (first.directory / "metrics.parquet").stat().st_mtime_ns == stamp
+
+
+def test_force_makes_a_new_attempt_and_leaves_the_old_one(tmp_path):
+    first = run_one(tmp_path)
+    forced = run_one(tmp_path, "force=true")
+    assert forced.directory != first.directory
+    pd.testing.assert_frame_equal(Run(first.directory).metrics, Run(forced.directory).metrics)
+
+
+def test_what_cannot_change_a_result_makes_no_new_run(tmp_path):
+    first = run_one(tmp_path)
+    assert run_one(tmp_path, "checkpoint.interval=3", "checkpoint.keep=10it").reused
+    assert not run_one(tmp_path, "seed=1").reused
+    assert first.id == config_id(tmp_path, "device=auto")
+
+
+def config_id(tmp_path, *overrides):
+    from atml_exp.identity import run_id
+
+    return run_id(config(tmp_path, *overrides))
+
+
+def test_a_run_that_diverges_ends_as_diverged_with_its_metrics(tmp_path):
+    result = run_one(tmp_path, "loss=mse", "optimiser=sgd", "optimiser.learning_rate=1e6", "probe=[sharpness]")
+    done = Run(result.directory)
+    assert done.status == "diverged"
+    assert 0 < done.info["diverged_at"] <= 40
+    assert np.isfinite(done.series("train/loss")[1][0])
+    assert run_one(tmp_path, "loss=mse", "optimiser=sgd", "optimiser.learning_rate=1e6", "probe=[sharpness]").reused
+
+
+@pytest.mark.parametrize("optimiser", ["momentum", "adam", "sam"])
+def test_jobs_that_stack_equal_the_same_jobs_alone(tmp_path, optimiser):
+    choices = [
+        ("seed=0", "optimiser.learning_rate=0.01"),
+        ("seed=1", "optimiser.learning_rate=0.02", "+dataset/wrapper=label_noise"),
+        (
+            "seed=2",
+            "optimiser.learning_rate=0.01",
+            "+dataset/wrapper=label_noise",
+            "dataset.wrapper.label_noise.fraction=0.4",
+        ),
+    ]
+    common = [f"optimiser={optimiser}", "dtype=float64", "probe=[sharpness,neural_collapse]"]
+    together = run([config(tmp_path / "together", *common, *c) for c in choices])
+    for result, choice in zip(together, choices, strict=True):
+        alone = run_one(tmp_path / "alone", *common, *choice)
+        a, b = Run(alone.directory).metrics, Run(result.directory).metrics
+        assert a["name"].tolist() == b["name"].tolist()
+        np.testing.assert_allclose(a["value"], b["value"], rtol=1e-9, atol=1e-12)
+
+
+def test_one_replica_diverges_and_the_other_is_complete(tmp_path):
+    common = ("loss=mse", "optimiser=sgd", "dtype=float64")
+    bad, good = run([config(tmp_path, *common, f"optimiser.learning_rate={lr}") for lr in (1e6, 0.01)])
+    assert (bad.status, good.status) == ("diverged", "complete")
+    alone = run_one(tmp_path / "alone", *common, "optimiser.learning_rate=0.01")
+    assert good.final == pytest.approx(alone.final, rel=1e-9)
+
+
+def test_a_job_asked_for_twice_is_trained_once(tmp_path):
+    first, second = run([config(tmp_path), config(tmp_path)])
+    assert first.directory == second.directory
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+PROBES = ["probe=[sharpness,neural_collapse,pruning,fractal_dimension]", "probe.trajectory.start=-30it"]
+
+
+def test_a_probe_says_the_same_while_training_at_the_end_and_on_a_checkpoint(tmp_path):
+    more = [*PROBES, "probe.sharpness.every=10it", "probe.pruning.every=20it", "checkpoint.keep=20it"]
+    result = run_one(tmp_path, *more, "recipe.steps=60")
+    done = Run(result.directory)
+    assert done.info["probe_failures"].keys() <= {"fractal_dimension"}
+    on_checkpoints = probe_run(result.directory, ["probe=[sharpness,neural_collapse,pruning]"])
+    assert sorted(on_checkpoints.step.unique()) == [0, 20, 40, 60]
+    live = done.metrics.set_index(["name", "step"]).value
+    compared = 0
+    for row in on_checkpoints.itertuples():
+        if (row.name, row.step) in live.index:
+            assert row.value == live[(row.name, row.step)], row
+            compared += 1
+    assert compared > 20
+
+
+def test_probes_change_nothing_that_is_trained(tmp_path):
+    watched = run_one(tmp_path, *PROBES, "probe.sharpness.every=5it")
+    alone = run_one(tmp_path)
+    for result in (watched, alone):
+        assert Run(result.directory).checkpoints
+    a, b = (Checkpoint(Run(r.directory).checkpoints[-1]).model for r in (watched, alone))
+    assert all(torch.equal(a[n], b[n]) for n in a)
+
+
+DESTRUCTIVE = """
+import random
+import numpy as np
+import torch
+
+def vandal(model, data):
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    model.train()
+    for m in list(model.children()):
+        m.requires_grad_(False)
+    torch.manual_seed(99)
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    return {"done": 1.0}
+
+def data_vandal(model, data):
+    data.x.zero_()
+    return {"done": 1.0}
+
+def broken(model, data):
+    raise ValueError("this probe can't be measured")
+"""
+
+
+@pytest.fixture
+def vandals(tmp_path, monkeypatch):
+    (tmp_path / "vandals.py").write_text(DESTRUCTIVE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield lambda name: [
+        "trusted_packages=[vandals]",
+        "+probe.vandal._target_=atml_exp.probe.Probe",
+        f"+probe.vandal.fn={{_target_: vandals.{name}, _partial_: true}}",
+        "+probe.vandal.every=1it",
+    ]
+    sys.modules.pop("vandals", None)
+
+
+def test_a_destructive_probe_destroys_nothing(tmp_path, vandals):
+    before = torch.get_rng_state()
+    vandalised, clean = run_one(tmp_path, *vandals("vandal")), run_one(tmp_path)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
+    a, b = (Checkpoint(Run(r.directory).checkpoints[-1]).model for r in (vandalised, clean))
+    assert all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_a_probe_that_writes_into_the_data_stops_the_run_with_its_name(tmp_path, vandals):
+    with pytest.raises(RuntimeError, match="wrote into the data"):
+        run_one(tmp_path, *vandals("data_vandal"))
+    (failed,) = (tmp_path / "runs").iterdir()
+    assert Run(failed).status == "failed"
+
+
+def test_a_probe_that_fails_is_recorded_with_its_reason_and_training_goes_on(tmp_path, vandals):
+    result = run_one(tmp_path, *vandals("broken"))
+    assert result.status == "complete"
+    assert "can't be measured" in Run(result.directory).info["probe_failures"]["vandal"]
+
+
+def command(tmp_path, *overrides):
+    more = ["recipe.steps=400", "checkpoint.interval=0.05", *PROBES, "probe.sharpness.every=20it"]
+    return [sys.executable, "-m", "atml_exp", *TINY, *more, f"output_dir={tmp_path.as_posix()}", *overrides]
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_bit_identical(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command(tmp_path / "whole"), env=environment, check=True, capture_output=True)
+    (whole,) = (tmp_path / "whole" / "runs").iterdir()
+    rng, kills = random.Random(0), 0
+    for _ in range(4):
+        process = subprocess.Popen(
+            command(tmp_path / "cut"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for_a_checkpoint(tmp_path / "cut", process)
+        time.sleep(rng.uniform(0.0, 0.4))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    subprocess.run(command(tmp_path / "cut"), env=environment, check=True, capture_output=True)
+    cut = tmp_path / "cut" / "runs" / whole.name
+    assert kills >= 2
+    assert Run(cut).status == "complete"
+    assert (cut / "metrics.parquet").read_bytes() == (whole / "metrics.parquet").read_bytes()
+    np.testing.assert_array_equal(
+        Run(cut).array("trajectory/weights")[1], Run(whole).array("trajectory/weights")[1]
+    )
+    a, b = (Checkpoint(Run(d).checkpoints[-1]).model for d in (cut, whole))
+    assert all(torch.equal(a[n], b[n]) for n in a)
+
+
+def wait_for_a_checkpoint(root: Path, process: subprocess.Popen) -> None:
+    began = time.monotonic()
+    while process.poll() is None and time.monotonic() - began < 60:
+        if list(root.glob("runs/*/checkpoints/resume.safetensors")):
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_run_that_goes_on_and_says_how(tmp_path):
+    process = subprocess.Popen(
+        command(tmp_path, "recipe.steps=4000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_a_checkpoint(tmp_path, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    (cut,) = (tmp_path / "runs").iterdir()
+    assert process.returncode == 130
+    assert "goes on from there" in errors
+    assert "Traceback" not in errors
+    assert Run(cut).status == "running"
+    assert Checkpoint(Run(cut).checkpoints[-1]).step > 0
+
+
+def test_loggers_are_told_everything_and_cannot_stop_training(tmp_path):
+    result = run_one(tmp_path, "logger=[tensorboard]")
+    assert list(result.directory.rglob("events.out*"))
+
+
+def test_all_runs_come_back_as_one_table(tmp_path):
+    run([config(tmp_path, f"seed={s}") for s in range(3)])
+    frame = atml_exp.load(tmp_path, name="test/error")
+    assert sorted(frame.seed.unique()) == [0, 1, 2]
