@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from atml_exp.data import Dataset, Split
-from atml_exp.fields import Incidental, Schedule
+from atml_exp.fields import Incidental, Schedule, Start
 from atml_exp.schedule import due
 
 __all__ = ["DataChangedError", "Plan", "Probe", "Value", "measure", "scalars_and_arrays", "specimen"]
@@ -33,7 +33,7 @@ class Probe:
 
     fn: Callable[..., Mapping[str, Value]]
     every: Schedule = "1ep"
-    start: str = "0it"
+    start: Start = "0it"
     split: Literal["train", "test"] = "train"
     reads: str | None = None
     picture: Annotated[str | None, Incidental()] = None

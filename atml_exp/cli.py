@@ -1,0 +1,117 @@
+"""`atml-exp`: finds the configs, composes, validates, hands over to Hydra and the runner."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from atml_exp.errors import ConfigError, RunBusyError
+from atml_exp.search_path import configs_directory, register_search_path
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code.
+
+    0: all is there. 1: a job of a sweep failed. 2: a config that can't run, said in one message, nothing written.
+    130: stopped by Ctrl-C, to be gone on with.
+    """
+    if argv is not None:
+        sys.argv = [sys.argv[0], *argv]
+    if os.getcwd() not in sys.path:  # for users' own code, as with python -m
+        sys.path.append(os.getcwd())
+    arguments = get_args_parser().parse_args()
+    failures: list[str] = []
+    try:
+        if not _only_shows(arguments):
+            _preflight(arguments)
+        _hand_over(failures)
+    except (ConfigError, RunBusyError) as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return 130
+    if failures:
+        sys.stderr.write(f"atml-exp: {len(failures)} of the sweep's jobs failed:\n" + "".join(failures))
+    return 1 if failures else 0
+
+
+def _refuse(message: str) -> int:
+    lines = message.splitlines()
+    text = lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} problems:", *lines])
+    sys.stderr.write(f"atml-exp: {text}\n")
+    return 2
+
+
+def _only_shows(arguments: Any) -> bool:
+    """Whether nothing is to be run: help, a config to print, completion."""
+    shows = ("help", "hydra_help", "version", "cfg", "info", "shell_completion", "package")
+    return any(getattr(arguments, name, None) for name in shows)
+
+
+def _preflight(arguments: Any) -> None:
+    """Composes and validates every job before the first trains. Raises ConfigError."""
+    from atml_exp.compose import compose_each, sweep_jobs, swept
+
+    overrides = list(arguments.overrides)
+    if not arguments.multirun and (several := swept(overrides)):
+        raise ConfigError(
+            f"{several[0]}: names several values; allowed: one, or --multirun to train each, or [a,b] for a list"
+        )
+    jobs = sweep_jobs(overrides) if arguments.multirun else [overrides]
+    extra = [arguments.config_dir] if arguments.config_dir else []
+    for config in compose_each(jobs, _config_dir(arguments), arguments.config_name or "config", extra):
+        from atml_exp.validate import validate
+
+        validate(config)
+
+
+def _config_dir(arguments: Any) -> Any:
+    from pathlib import Path
+
+    return Path(arguments.config_path) if arguments.config_path else None
+
+
+def _hand_over(failures: list[str]) -> None:
+    register_search_path()
+
+    @hydra.main(version_base="1.3", config_path=str(configs_directory()), config_name="config")
+    def task(config: DictConfig) -> None:
+        if HydraConfig.get().mode is hydra.types.RunMode.MULTIRUN:
+            _run_in_sweep(config, failures)
+        else:
+            _run(config)
+
+    task()
+
+
+def _run(config: DictConfig, group: str | None = None) -> None:
+    from atml_exp.runner import run
+    from atml_exp.summary import print_summary
+
+    try:
+        print_summary(run([config], group=group))
+    except (ConfigError, RunBusyError) as error:
+        sys.exit(_refuse(str(error)))
+
+
+def _run_in_sweep(config: DictConfig, failures: list[str]) -> None:
+    """A job that fails doesn't stop the others: it is said at once, and again at the end."""
+    settings = HydraConfig.get()
+    job = " ".join(settings.overrides.task)
+    try:
+        _run(config, group=settings.sweep.dir)
+    except SystemExit:
+        failures.append(f"  {job}: its config can't run\n")
+    except Exception as error:
+        failures.append(f"  {job}: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"atml-exp: failed:{failures[-1]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

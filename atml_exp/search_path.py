@@ -1,0 +1,43 @@
+"""Where configs are found: ours, and those of installed packages that offer some."""
+
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+__all__ = ["configs_directory", "installed_packages", "register_search_path"]
+
+GROUP = "atml_exp.configs"
+"""Entry points of this group name a package whose folder `configs` is searched too, and whose code is trusted."""
+
+
+def configs_directory() -> Path:
+    """`configs` inside the installed package, else beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+@cache
+def installed_packages() -> tuple[str, ...]:
+    """Packages that offer configs by an entry point: `[project.entry-points."atml_exp.configs"] mine = "mine"`."""
+    return tuple(sorted({e.value for e in entry_points(group=GROUP)}))
+
+
+class InstalledConfigs(SearchPathPlugin):
+    """Adds the `configs` folder of each such package, after ours."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for package in installed_packages():
+            spec = find_spec(package)
+            for folder in (spec.submodule_search_locations or []) if spec else []:
+                search_path.append(package, f"file://{Path(folder) / 'configs'}")
+
+
+def register_search_path() -> None:
+    """Tells Hydra, once a process."""
+    Plugins.instance().register(InstalledConfigs)

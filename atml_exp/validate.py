@@ -1,0 +1,227 @@
+"""Finds everything that is wrong with a config before anything is trained, and says it in plain words."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from atml_exp.build import check_target
+from atml_exp.data import Dataset
+from atml_exp.errors import ConfigError
+from atml_exp.schema import SPECIAL, Parameter, Schema, describe_type, nearest, schema, schema_of
+from atml_exp.settings import Settings
+
+__all__ = ["check_fit", "validate"]
+
+GROUPS = ("dataset", "model", "loss", "optimiser", "recipe")
+LISTS = ("probe", "logger")
+SUBGROUPS = {"dataset": "wrapper", "optimiser": "schedule"}
+RESERVED_PROBES = ("train", "test", "optimiser")
+"""Names under which the runner itself records."""
+
+
+def validate(config: DictConfig) -> None:
+    """Raises ConfigError that lists every problem: key, value, what is allowed, the nearest spelling."""
+    try:
+        resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
+        raise ConfigError(f"{key}{str(error).splitlines()[0]}") from error
+    problems = list(_problems(resolved))
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _problems(config: Mapping[str, Any]) -> Iterator[str]:
+    trusted = config.get("trusted_packages")
+    names = tuple(trusted) if isinstance(trusted, list) else ()
+    settings = schema(Settings)
+    known = [*settings.parameters, *GROUPS, *LISTS]
+    for key, value in config.items():
+        if key in settings.parameters:
+            yield from _value_problems(key, value, settings.parameters[key], names)
+        elif key not in known:
+            yield _unknown(key, key, value, known, "the top level")
+    for group in GROUPS:
+        if not isinstance(config.get(group), Mapping):
+            yield f"{group} = {_shown(config.get(group))}: nothing is chosen; allowed: {group}=NAME"
+            continue
+        yield from _node_problems(group, config[group], names, SUBGROUPS.get(group))
+    for group in LISTS:
+        yield from _entries_problems(group, config.get(group), names)
+    yield from _probe_problems(config.get("probe") or {})
+
+
+def _entries_problems(path: str, entries: Any, trusted: Sequence[str]) -> Iterator[str]:
+    """A group of named nodes."""
+    if not isinstance(entries, Mapping | None):
+        yield f"{path} = {_shown(entries)}: allowed: named entries"
+        return
+    for name, node in (entries or {}).items():
+        yield from _node_problems(f"{path}.{name}", node, trusted)
+
+
+def _node_problems(path: str, node: Any, trusted: Sequence[str], subgroup: str | None = None) -> Iterator[str]:
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        yield f"{path} = {_shown(node)}: needs a _target_, the dotted path of a function or class"
+        return
+    try:
+        check_target(node["_target_"], trusted)
+        accepted = schema_of(node["_target_"])
+    except ConfigError as error:
+        yield f"{path}.{error}"
+        return
+    is_partial = bool(node.get("_partial_", False))
+    configurable = {n: p for n, p in accepted.parameters.items() if not (is_partial and p.runtime and p.required)}
+    for key, value in node.items():
+        if key in SPECIAL:
+            continue
+        if key == subgroup:
+            yield from _entries_problems(f"{path}.{key}", value, trusted)
+        elif key in configurable:
+            yield from _value_problems(f"{path}.{key}", value, configurable[key], trusted)
+        elif not accepted.open:
+            yield _unknown(f"{path}.{key}", key, value, configurable, f"{node['_target_'].rpartition('.')[2]}")
+    yield from _missing(path, node, configurable.values())
+
+
+def _missing(path: str, node: Mapping[str, Any], parameters: Any) -> Iterator[str]:
+    for p in parameters:
+        if p.required and p.name not in node:
+            yield f"{path}.{p.name}: missing; allowed: {describe_type(p.annotation)}"
+
+
+def _unknown(path: str, key: str, value: Any, known: Any, where: str) -> str:
+    allowed = ", ".join(k for k in known) or "none"
+    return f"{path} = {_shown(value)}: {where} has no key {key!r}; allowed: {allowed}{nearest(key, known)}"
+
+
+def _value_problems(path: str, value: Any, parameter: Parameter, trusted: Sequence[str]) -> Iterator[str]:
+    if isinstance(value, Mapping) and "_target_" in value:
+        yield from _node_problems(path, value, trusted)
+        return
+    inner = _dataclass_in(parameter.annotation)
+    if inner is not None:
+        yield from _dataclass_problems(path, value, schema(inner), trusted)
+        return
+    if _accepts(parameter.annotation, value):
+        return
+    words = describe_type(parameter.annotation)
+    near = nearest(value, _choices(parameter.annotation)) if isinstance(value, str) else ""
+    yield f"{path} = {_shown(value)}: allowed: {words}{near}"
+
+
+def _dataclass_problems(path: str, value: Any, accepted: Schema, trusted: Sequence[str]) -> Iterator[str]:
+    if not isinstance(value, Mapping):
+        yield f"{path} = {_shown(value)}: allowed: the keys {', '.join(accepted.parameters)}"
+        return
+    for key, item in value.items():
+        if key in accepted.parameters:
+            yield from _value_problems(f"{path}.{key}", item, accepted.parameters[key], trusted)
+        else:
+            yield _unknown(f"{path}.{key}", key, item, accepted.parameters, path)
+
+
+def _dataclass_in(annotation: Any) -> type | None:
+    for candidate in (annotation, getattr(annotation, "__origin__", None)):
+        if isinstance(candidate, type) and dataclasses.is_dataclass(candidate):
+            return candidate
+    return None
+
+
+def _accepts(annotation: Any, value: Any) -> bool:
+    """Strictly, as JSON: 3 is a number, true is not, and a list may stand for a tuple."""
+    if describe_type(annotation) == "a node with _target_":
+        return False
+    try:
+        _adapter(annotation).validate_json(json.dumps(value))
+    except ValidationError:
+        return False
+    return True
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The values of a Literal inside a type."""
+    from typing import Literal, get_args, get_origin
+
+    if get_origin(annotation) is Literal:
+        return [str(v) for v in get_args(annotation)]
+    return [c for a in get_args(annotation) if not isinstance(a, str) for c in _choices(a)]
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return text.strip('"') if len(text) < 80 else text[:77] + "…"
+
+
+def _probe_problems(probes: Any) -> Iterator[str]:
+    if not isinstance(probes, Mapping):
+        return
+    for name, node in probes.items():
+        if name in RESERVED_PROBES:
+            yield f"probe.{name}: the name is taken; allowed: any but {', '.join(RESERVED_PROBES)}"
+        reads = node.get("reads") if isinstance(node, Mapping) else None
+        if isinstance(reads, str) and reads.split("/")[0] not in probes:
+            yield (
+                f"probe.{name}.reads = {reads}: no probe {reads.split('/')[0]!r} records it; "
+                f"allowed: arrays of {', '.join(probes)}"
+            )
+
+
+def check_fit(data: Dataset, loss_fn: Any, probes: Mapping[str, Any], batch_size: int | None) -> None:
+    """Raises ConfigError that lists each loss or probe not defined for the dataset, and a batch too large."""
+    problems = []
+    task = " and ".join(sorted(data.tasks - {"binary"} or data.tasks))
+    kind = f"dataset = {data.name} is a {task} task"
+    if data.num_classes is not None:
+        kind += f" with {data.num_classes} classes"
+    if misfit := _misfit(loss_fn, data):
+        problems.append(f"loss = {_name(loss_fn)}: is for {misfit}, but {kind}; allowed: {_suited_losses(data)}")
+    for name, probe in probes.items():
+        if misfit := _misfit(probe.fn, data):
+            rest = ",".join(n for n, p in probes.items() if not _misfit(p.fn, data))
+            problems.append(f"probe = {name}: is for {misfit}, but {kind}; allowed: probe=[{rest}]")
+    if batch_size is not None and batch_size > len(data.train):
+        problems.append(
+            f"recipe.batch_size = {batch_size}: the training set has {len(data.train)} examples; "
+            f"allowed: 1 to {len(data.train)}, or null for all"
+        )
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _misfit(fn: Any, data: Dataset) -> str:
+    """The tasks that a function is for, where the dataset's isn't among them; else empty."""
+    suited = getattr(_unwrapped(fn), "suited_tasks", None)
+    return "" if suited is None or suited & data.tasks else " or ".join(sorted(suited))
+
+
+def _unwrapped(fn: Any) -> Any:
+    return _unwrapped(fn.func) if isinstance(fn, partial) else fn
+
+
+def _name(fn: Any) -> str:
+    return str(getattr(_unwrapped(fn), "__name__", type(fn).__name__))
+
+
+def _suited_losses(data: Dataset) -> str:
+    """The choices of the group `loss` that are defined for the dataset."""
+    from atml_exp.schema import locate
+    from atml_exp.search_path import configs_directory
+
+    suited = []
+    for path in sorted((configs_directory() / "loss").glob("*.yaml")):
+        target = OmegaConf.to_container(OmegaConf.load(path))["_target_"]  # type: ignore[call-overload,index]
+        if not _misfit(locate(target), data):
+            suited.append(f"loss={path.stem}")
+    return ", ".join(suited)
