@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from atml_exp.compose import compose
 from torch import nn
 
 from atml_exp.checks import check_dataset, check_probe
+from atml_exp.compose import compose
 from atml_exp.data import Dataset, Split
 from atml_exp.job import build_job
 

@@ -4,14 +4,14 @@ from functools import partial
 
 import pytest
 import torch
-from atml_exp.losses.cross_entropy import cross_entropy
-from atml_exp.models.cnn import cnn
-from atml_exp.models.mlp import mlp
 from torch import nn
 
 from atml_exp.batches import Batches
 from atml_exp.data import Split
 from atml_exp.errors import ConfigError
+from atml_exp.losses.cross_entropy import cross_entropy
+from atml_exp.models.cnn import cnn
+from atml_exp.models.mlp import mlp
 from atml_exp.optimisers.adam import Adam
 from atml_exp.optimisers.adamw import AdamW
 from atml_exp.optimisers.gd import GD

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from atml_exp.compose import compose
-from atml_exp.validate import validate
 
 import atml_exp
+from atml_exp.compose import compose
 from atml_exp.probe_run import probe_run
 from atml_exp.recorder import Checkpoint
 from atml_exp.runner import run
 from atml_exp.runs import Run
+from atml_exp.validate import validate
 
 TINY = [
     "dataset=gaussian_mixture",

@@ -10,9 +10,16 @@ __all__ = ["cross_entropy"]
 
 @suits("classification")
 def cross_entropy(outputs: Tensor, y: Tensor) -> Tensor:
-    """(1/N) Σᵢ −log softmax(oᵢ)[yᵢ]: outputs (N, C), classes y (N,); a mean over examples, in nats.
+    """(1/N) Σᵢ −log softmax(oᵢ)[yᵢ]: outputs (N, C), classes y (N,) in 0 … C−1; a mean over examples, in nats.
+
+    Its gradient in oᵢ is (softmax(oᵢ) − e_{yᵢ})/N. ValueError where shapes or the type of y don't fit.
 
     >>> round(cross_entropy(torch.zeros(5, 10), torch.arange(5)).exp().item(), 4)
     10.0
     """
-    return torch.nn.functional.cross_entropy(outputs, y)
+    if outputs.dim() != 2 or y.shape != outputs.shape[:1] or y.is_floating_point():
+        raise ValueError(
+            f"cross_entropy needs outputs (N, C) and integer classes y (N,), not {tuple(outputs.shape)} "
+            f"and {tuple(y.shape)} of {y.dtype}"
+        )
+    return torch.nn.functional.cross_entropy(outputs, y.long())

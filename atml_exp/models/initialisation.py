@@ -11,17 +11,22 @@ Initialisation = Literal["pytorch", "he", "xavier", "lecun", "orthogonal", "zero
 
 
 def initialise(model: nn.Module, scheme: Initialisation, scale: float = 1.0) -> None:
-    """Draws every linear and convolutional layer's weights anew, in place; biases become 0 (not for `pytorch`).
+    """Draws the weights of every linear and convolutional layer anew, in place. Normalisation layers stay.
 
-    Standard deviation of a weight with n inputs and m outputs (times the receptive field):
-    he √(2/n) (He et al., 2015); lecun √(1/n) (LeCun et al., 1998); xavier √(2/(n+m)) (Glorot & Bengio, 2010);
-    orthogonal: orthonormal rows or columns (Saxe et al., 2014); pytorch: as the layers' constructors left them,
-    uniform on ±1/√n; zeros: 0. `scale` multiplies all weights, and under `pytorch` the biases too.
+    A unit with n inputs, a layer with m outputs (both times the receptive field). Standard deviation of a weight:
+
+    - pytorch: √(1/(3n)), uniform on ±√(1/n), as the layers' constructors left it, and the biases too;
+    - he: √(2/n), normal (He et al., 2015); lecun: √(1/n), normal (LeCun et al., 1998);
+    - xavier: √(2/(n+m)), normal (Glorot & Bengio, 2010);
+    - orthogonal: √(1/max(n, units)), orthonormal rows or columns (Saxe et al., 2014);
+    - zeros: 0.
+
+    Biases are 0 under all but `pytorch`. `scale` multiplies what was drawn. ValueError for another scheme.
     """
     if scheme not in get_args(Initialisation):
         raise ValueError(f"initialisation = {scheme!r}: allowed: {', '.join(get_args(Initialisation))}")
     for layer in model.modules():
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
             _draw(layer.weight, scheme)
             with torch.no_grad():
                 layer.weight.mul_(scale)

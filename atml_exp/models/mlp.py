@@ -73,10 +73,13 @@ def mlp(
     skip: bool = False,
     bias: bool = True,
 ) -> nn.Module:
-    """A perceptron with `depth` hidden layers of `width` units on the flattened input.
+    """A perceptron with `depth` hidden layers of `width` units, then a linear layer, on the flattened input.
 
-    skip: each hidden layer but the first adds its input to its output (He et al., 2016). Normalisation comes before
-    the activation: `batch` (Ioffe & Szegedy, 2015) or `layer` (Ba et al., 2016).
+    skip: each hidden layer but the first adds its input to its output: x ↦ x + φ(norm(Wx + b)) (after He et al.,
+    2016; the first never does, even if the input happens to have `width` entries). Normalisation comes before the
+    activation: `batch` (Ioffe & Szegedy, 2015) or `layer` (Ba et al., 2016). bias: in all linear layers or none.
+    initial_scale multiplies the initial weights of all linear layers (and the biases where they aren't 0).
+    The parameters are `hidden.<i>.linear.weight`, `.bias`, …, `output.weight`, `output.bias`.
 
     >>> sum(p.numel() for p in mlp((64,), 10, depth=2, width=128).parameters())
     26122
