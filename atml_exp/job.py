@@ -115,6 +115,6 @@ def build_model(config: DictConfig, data: Dataset, loss_fn: Loss) -> nn.Module:
 
 def _without(node: DictConfig, key: str) -> DictConfig:
     """A copy of a node, in its place in the config, without one of its keys."""
-    rest = OmegaConf.masked_copy(node, [k for k in node if k != key])
+    rest = OmegaConf.masked_copy(node, [str(k) for k in node if k != key])
     rest._set_parent(node._get_parent())
     return rest

@@ -49,7 +49,11 @@ def pictures_of(run: Run) -> dict[str, Figure]:
 def pictures(run: Run) -> Iterator[Picture]:
     """The learning curves, then a picture for each probe in the config; drawing never raises."""
     yield _picture(run, "curves", f"{curves.__name__}.draw")
-    for name, config in _probes(run).items():
+    probes = _probes(run)
+    sources = {str(config.get("reads")).partition("/")[0] for config in probes.values()}
+    for name, config in probes.items():
+        if name in sources and not config.get("picture") and not scalars(run, name):
+            continue  # what it recorded is shown by the probe that reads it
         yield _picture(run, name, str(config.get("picture") or f"{generic.__name__}.draw"))
 
 

@@ -80,8 +80,12 @@ def _groups(pending: Sequence[_Pending]) -> list[list[_Pending]]:
     for p in pending:
         key = (group_key(p.job), RunWriter.resume_step(p.entry.directory))
         groups.setdefault(key, []).append(p)
-    split = (g if len(g) == 1 or not _stochastic(g[0].job) else [[p] for p in g] for g in groups.values())
-    return [m for g in split for m in (g if isinstance(g[0], list) else [g])]  # type: ignore[misc]
+    return [members for group in groups.values() for members in _trained_together(group)]
+
+
+def _trained_together(group: list[_Pending]) -> list[list[_Pending]]:
+    """Models that draw random numbers while they train, as dropout does, are trained one by one."""
+    return [[p] for p in group] if len(group) > 1 and _stochastic(group[0].job) else [group]
 
 
 def _stochastic(job: Job) -> bool:
