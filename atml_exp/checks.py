@@ -1,7 +1,6 @@
 """Contracts as executable checks, for our own objects and for users': AssertionError with a sentence."""
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,11 +21,15 @@ def check_probe(fn: Callable[..., Mapping[str, Any]], model: nn.Module, data: Sp
     before = _snapshot(model, data)
     first = fn(model, data)
     _assert_same(before, _snapshot(model, data))
+    for key, value in _as_tensors(first).items():
+        if not bool(torch.isfinite(value).all()):
+            raise AssertionError(
+                f"{key} is {value.item()}: not finite"
+                if value.dim() == 0
+                else f"{key} holds values that are not finite"
+            )
     torch.rand(3)  # a probe that draws from global state would now give something else
     _assert_same(_as_tensors(first), _as_tensors(fn(model, data)), "the probe, asked twice,")
-    for key, value in first.items():
-        if not (isinstance(value, Tensor) and value.dim() > 0) and not math.isfinite(float(value)):
-            raise AssertionError(f"{key} is {float(value)}: not finite")
     return first
 
 
