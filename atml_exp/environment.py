@@ -3,14 +3,16 @@
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 
-__all__ = ["environment"]
+__all__ = ["command", "environment"]
 
 _LIBRARIES = ("atml_exp", "torch", "torchvision", "numpy", "hydra-core", "scikit-learn", "scipy")
 
@@ -31,6 +33,16 @@ def environment() -> dict[str, Any]:
     }
 
 
+def command() -> str | None:
+    """The command line of the Hydra job that is running, with a sweep's choices for this job; None outside of one."""
+    if not HydraConfig.initialized():
+        return None
+    settings = HydraConfig.get()
+    folders = [s.path for s in settings.runtime.config_sources if s.provider == "command-line"]
+    flags = [word for folder in folders for word in ("--config-dir", folder)]
+    return shlex.join(["atml-exp", *flags, *settings.overrides.task])
+
+
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
@@ -39,9 +51,9 @@ def _version(name: str) -> str | None:
 
 
 def _git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether files differ from it; None outside a checkout."""
+    """Commit and whether files differ from it; None where our code isn't part of a checkout."""
     commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    if commit is None or not _git(folder, "ls-files", "."):
         return None
     return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
 

@@ -340,7 +340,10 @@ def _anchor(name: str) -> str:
 def _reproduce(run: Run) -> str:
     place = f"{run.config.get('output_dir', 'outputs')}/runs/{run.directory.name}"
     probe = next(iter(_probes(run)), "sharpness")
-    again = run.info.get("command") or f"atml-exp --config-path $PWD/{place} --config-name config"
+    again = run.info.get("command") or (
+        "from omegaconf import OmegaConf\nfrom atml_exp.runner import run\n"
+        f"run([OmegaConf.load({place + '/config.yaml'!r})])"
+    )
     versions = [*_flat(run.info.get("versions")), ["git", _git(run.info.get("git"))]]
     rows = [["run", run.id], ["seed", str(run.config.get("seed", "—"))], *versions]
     config = yaml.safe_dump(json.loads(json.dumps(run.config)), sort_keys=False, allow_unicode=True)

@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from atml_exp.build import instantiate
-from atml_exp.environment import environment
+from atml_exp.environment import command, environment
 from atml_exp.figures.style import png
 from atml_exp.grouping import group_key
 from atml_exp.job import Job, build_job
@@ -185,6 +185,7 @@ def _info(job: Job, entry: Entry) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": job.seed,
         "device": str(job.device),
+        "command": command(),
         **environment(),
         "system": describe(job.data, job.model, job.loss_fn, job.optimiser, job.resolved["recipe"], job.resolved),
         "num_classes": job.data.num_classes,
