@@ -34,7 +34,7 @@ def environment() -> dict[str, Any]:
 
 
 def command() -> str | None:
-    """The command line of the Hydra job that is running, with a sweep's choices for this job; None outside of one."""
+    """The command line of the Hydra job that is running, with a sweep's choices for this job, or None."""
     if not HydraConfig.initialized():
         return None
     settings = HydraConfig.get()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 
 __all__ = ["due", "num_steps", "start_step"]
 
@@ -14,7 +15,7 @@ def num_steps(duration: int | str, steps_per_epoch: int) -> int:
     """
     text = str(duration)
     if text.endswith("ep"):
-        return math.ceil(float(text[:-2]) * steps_per_epoch)
+        return math.ceil(Fraction(text[:-2]) * steps_per_epoch)  # exact: 1.1ep of 10 steps are 11
     return int(text.removesuffix("it"))
 
 

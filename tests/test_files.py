@@ -1,0 +1,47 @@
+"""A write is whole or absent."""
+
+import json
+
+import numpy as np
+import pytest
+
+from atml_exp.files import write_arrays, write_atomically, write_json, write_text
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    def fail(temporary):
+        temporary.write_text("half of the n")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folders_are_made_and_text_is_utf8(tmp_path):
+    write_text(tmp_path / "a" / "b", "∇²L")
+    assert (tmp_path / "a" / "b").read_bytes() == "∇²L".encode()
+
+
+def test_json_is_strict(tmp_path):
+    write_json(tmp_path / "f.json", {"a": float("nan"), "b": [float("inf"), 1.5], "c": (1, {"d": -float("inf")})})
+    text = (tmp_path / "f.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == {"a": None, "b": [None, 1.5], "c": [1, {"d": None}]}
+
+
+def test_arrays_come_back_bit_for_bit(tmp_path):
+    values = np.random.default_rng(0).standard_normal((3, 4))
+    write_arrays(tmp_path / "f.npz", {"values": values, "steps": np.arange(3)})
+    with np.load(tmp_path / "f.npz", allow_pickle=False) as file:
+        assert np.array_equal(file["values"], values)
+        assert file["steps"].tolist() == [0, 1, 2]
+
+
+def test_objects_are_not_pickled(tmp_path):
+    with pytest.raises(ValueError, match="pickle"):
+        write_arrays(tmp_path / "f.npz", {"x": np.array([{}], dtype=object)})
+    assert list(tmp_path.iterdir()) == []

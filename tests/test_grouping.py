@@ -1,0 +1,55 @@
+"""What stacks and what starts another population."""
+
+import pytest
+
+from atml_exp.compose import compose
+from atml_exp.grouping import group_key
+from atml_exp.job import build_job
+
+BASE = ["device=cpu", "probe=[]", "dataset=gaussian_mixture", "model.width=4"]
+NOISE = "+dataset/wrapper=label_noise"
+
+
+def key(*overrides):
+    return group_key(build_job(compose([*BASE, *overrides])))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([], ["seed=1"]),
+        ([], ["optimiser.learning_rate=0.3", "optimiser.momentum=0.5", "optimiser.weight_decay=0.1"]),
+        ([], ["model.initial_scale=2"]),
+        ([NOISE], [NOISE, "dataset.wrapper.label_noise.fraction=0.7"]),
+        (["optimiser=sam"], ["optimiser=sam", "optimiser.rho=0.3"]),
+        ([], ["logger=[tensorboard]", "progress=false"]),
+    ],
+)
+def test_jobs_that_stack(one, other):
+    assert key(*one) == key(*other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ["model.width=5"],
+        ["model.activation=tanh"],
+        ["optimiser=adam"],
+        ["recipe.batch_size=32"],
+        ["recipe.steps=5"],
+        ["loss=mse"],
+        ["dtype=float64"],
+        ["dataset.separation=3"],
+        ["+dataset/wrapper=subset", "dataset.wrapper.subset.num_train=80"],
+        ["probe=[sharpness]"],
+        ["output_dir=elsewhere"],
+        [NOISE],
+    ],
+    ids=str,
+)
+def test_jobs_that_start_another_population(other):
+    assert key() != key(*other)
+
+
+def test_optimisers_of_torch_train_alone():
+    assert key("optimiser=torch_optim") != key("optimiser=torch_optim", "seed=1")

@@ -1,0 +1,75 @@
+"""When probes are due, and the guard around them."""
+
+import pytest
+import torch
+from torch import nn
+
+from atml_exp.data import Dataset, Split
+from atml_exp.probe import DataChangedError, Plan, Probe, measure, scalars_and_arrays, specimen
+
+SPLIT = Split(torch.zeros(3, 2), torch.zeros(3, dtype=torch.long))
+OTHER = Split(torch.ones(5, 2), torch.zeros(5, dtype=torch.long))
+DATA = Dataset("d", SPLIT, OTHER, 2)
+
+
+def ask(fn, **options):
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    return measure(Probe(fn, **options), model, model.state_dict(), DATA, lambda name: torch.tensor([len(name)]))
+
+
+def test_a_plan_lists_what_is_due():
+    plan = Plan({"a": Probe(dict, "3it"), "b": Probe(dict, "end"), "c": Probe(dict, "1ep", start="2ep")}, 8, 2)
+    assert [plan(t) for t in (0, 1, 3, 4, 6, 8)] == [["a"], [], ["a"], ["c"], ["a", "c"], ["a", "b", "c"]]
+
+
+def test_a_probe_is_given_its_split_or_what_it_reads():
+    assert ask(lambda m, d: {"n": len(d)})["n"] == 3
+    assert ask(lambda m, d: {"n": len(d)}, split="test")["n"] == 5
+    assert ask(lambda points: {"n": points.item()}, reads="trajectory/weights")["n"] == 18
+
+
+def test_a_specimen_is_a_copy_in_eval_mode_with_the_state_given():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).train()
+    state = {n: torch.full_like(t, 2) for n, t in model.state_dict().items()}
+    found = specimen(model, state)
+    assert not any(m.training for m in found.modules())
+    assert model.training
+    assert all((t == 2).all() for t in found.state_dict().values())
+    assert not any((t == 2).all() for t in model.state_dict().values())
+
+
+def test_states_that_a_probe_changes_are_put_back():
+    def vandal(model, data):
+        torch.manual_seed(1)
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        return {}
+
+    torch.manual_seed(0)
+    ask(lambda m, d: {})
+    before = torch.get_rng_state()
+    torch.manual_seed(0)
+    ask(vandal)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_probe_can_differentiate_where_the_caller_cannot():
+    with torch.no_grad():
+        assert ask(lambda m, d: {"g": torch.is_grad_enabled()})["g"]
+        assert not torch.is_grad_enabled()
+
+
+def test_a_probe_that_writes_into_the_data_is_found_out():
+    with pytest.raises(DataChangedError, match="wrote into the data in place"):
+        ask(lambda m, d: {"x": d.x.mul_(1)})
+
+
+def test_numbers_go_to_the_metrics_and_tensors_to_the_arrays():
+    values = {"a": 1, "b": True, "c": torch.tensor(2.5), "d": torch.ones(3)}
+    scalars, arrays = scalars_and_arrays("p", values)
+    assert scalars == {"p/a": 1.0, "p/b": 1.0, "p/c": 2.5}
+    assert list(arrays) == ["p/d"]
