@@ -49,11 +49,7 @@ def pictures_of(run: Run) -> dict[str, Figure]:
 def pictures(run: Run) -> Iterator[Picture]:
     """The learning curves, then a picture for each probe in the config; drawing never raises."""
     yield _picture(run, "curves", f"{curves.__name__}.draw")
-    probes = _probes(run)
-    sources = {str(config.get("reads")).partition("/")[0] for config in probes.values()}
-    for name, config in probes.items():
-        if name in sources and not config.get("picture") and not scalars(run, name):
-            continue  # what it recorded is shown by the probe that reads it
+    for name, config in _probes(run).items():
         yield _picture(run, name, str(config.get("picture") or f"{generic.__name__}.draw"))
 
 
@@ -82,7 +78,10 @@ def report(run: Run) -> str:
 
 
 def _probes(run: Run) -> dict[str, Mapping[str, Any]]:
-    return {name: config for name, config in (run.config.get("probe") or {}).items() if config}
+    """Without those that only record arrays for another one, which shows them."""
+    probes = {name: config for name, config in (run.config.get("probe") or {}).items() if config}
+    sources = {str(config.get("reads")).partition("/")[0] for config in probes.values()}
+    return {n: c for n, c in probes.items() if n not in sources or c.get("picture") or scalars(run, n)}
 
 
 def _picture(run: Run, name: str, path: str) -> Picture:

@@ -217,3 +217,21 @@ def test_pictures_of_are_figures_by_name(run: Run) -> None:
     found = pictures_of(run)
     assert list(found) == ["curves", *run.config["probe"]]
     assert all(isinstance(figure, Figure) for figure in found.values())
+
+
+def test_a_probe_that_only_records_for_another_has_no_section(make_run: Callable[..., Run]) -> None:
+    reader = {**probe("fractal_dimension"), "reads": "trajectory/weights"}
+    source = {**probe("trajectory"), "picture": None}
+    config = {"probe": {"trajectory": source, "fractal_dimension": reader}}
+    page = Page(report(make_run(config=config)))
+    assert "picture-fractal_dimension" in page.ids
+    assert "picture-trajectory" not in page.ids
+    assert "no scalars recorded" not in page.text
+    alone = Page(report(make_run(config={"probe": {"trajectory": source}})))
+    assert "picture-trajectory" in alone.ids
+
+
+def test_a_run_can_be_asked_for_again(make_run: Callable[..., Run]) -> None:
+    typed = report(make_run(info={"command": "atml-exp seed=1 'probe=[]'"}))
+    assert "atml-exp seed=1 &#x27;probe=[]&#x27;" in typed
+    assert "config.yaml" in report(make_run(info={"command": None}))

@@ -154,11 +154,12 @@ def log_if_wide(axes: Axes, values: ArrayLike) -> None:
 
 
 def readable_log_ticks(axes: Axes, which: str = "y") -> None:
-    """Ticks at 1, 2, 5 × 10^k as plain numbers over at most two decades, at powers of ten over more."""
+    """Ticks as plain numbers at 1, 2, 5 × 10^k; at all k × 10^n below a decade, at powers of ten above two."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     low, high = sorted(axis.get_view_interval())
     few = bool(np.log10(high / low) <= 2.2)
-    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=12))
+    subs = range(1, 10) if np.log10(high / low) < 0.8 else (1, 2, 5) if few else (1,)
+    axis.set_major_locator(ticker.LogLocator(subs=[float(s) for s in subs], numticks=12))
     axis.set_minor_locator(ticker.NullLocator() if few else ticker.LogLocator(subs="auto", numticks=12))
     if low >= 1e-4 and high < 1e5:
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))

@@ -132,6 +132,7 @@ def _mark_best(run: Run, axes: Axes) -> None:
     x, y = best[0], 100 * best[1]
     axes.plot([x], [y], "o", color=VERMILLION, markeredgecolor="white", markersize=9, zorder=4, clip_on=False)
     axes.annotate(
-        f"best test error {y:.3g} %", (x, y), (0, 12), textcoords="offset points",
+        f"best test error {y:.3g} %", (x, y), (0, -12), textcoords="offset points", va="top", zorder=5,
         ha="left" if x < np.mean(axes.get_xlim()) else "right", color=VERMILLION, size=12.5,
+        bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
     )  # fmt: skip

@@ -99,7 +99,7 @@ def _panel(run: Run, name: str, axes: Axes, lines: Mapping[str, tuple[str, str, 
     if len(lines) > 1:
         low, high = axes.get_ylim()  # room for the legend above the curves
         axes.set_ylim(low, 1.3 * high if axes.get_yscale() == "linear" else high * (high / low) ** 0.3)
-        axes.legend(fontsize=11, ncols=2, handlelength=1.5, columnspacing=0.9, loc="upper right", borderpad=0)
+        axes.legend(fontsize=10, ncols=2, handlelength=1.3, columnspacing=0.7, loc="upper right", borderpad=0)
 
 
 def _shade_terminal_phase(run: Run, axes: Axes, *, says: bool) -> None:
