@@ -113,10 +113,10 @@ def load(path: str | Path = "outputs", **filters: Any) -> pd.DataFrame:
     """All runs below `path` as one tidy frame: a row for each measured value, the config's values as columns.
 
     Columns: run_id, attempt, status, step, epoch, name, value, then one for each config value by its dotted name
-    (`model.width`, `optimiser.learning_rate`, `seed`, …; lists as text).
+    (`model`, `model.width`, `optimiser.learning_rate`, `seed`, …; lists as text).
 
     filters: column = value or a list of values; dots as double underscores: `load(name="test/error", seed=[0, 1],
-    model__width=64, status="complete")`. Raises KeyError for a column that no run has.
+    model="mlp", model__width=64, status="complete")`. Raises KeyError for a column that no run has.
 
     The latest attempt of a run stands for it; `attempt=…` asks for particular ones.
     """
@@ -137,16 +137,18 @@ def _columns(run: Run) -> dict[str, Any]:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one level with dotted names; lists as text.
+    """Nested mappings as one level with dotted names; lists as text. A node has the name of its target.
 
-    >>> flatten({"seed": 0, "model": {"width": 64}, "sizes": [1, 2]})
-    {'seed': 0, 'model.width': 64, 'sizes': '[1, 2]'}
+    >>> flatten({"seed": 0, "model": {"_target_": "atml_exp.models.mlp.mlp", "width": 64}, "sizes": [1, 2]})
+    {'seed': 0, 'model': 'mlp', 'model._target_': 'atml_exp.models.mlp.mlp', 'model.width': 64, 'sizes': '[1, 2]'}
     """
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
+            if "_target_" in value:
+                flat[prefix + key] = str(value["_target_"]).rpartition(".")[2]
             flat |= flatten(value, f"{prefix}{key}.")
-        else:
+        elif key != "_partial_":
             flat[prefix + key] = str(value) if isinstance(value, list) else value
     return flat
 
