@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import hydra.utils
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from atml_exp.errors import ConfigError
@@ -27,10 +28,18 @@ def check_target(path: str, trusted: Sequence[str] = ()) -> None:
 
 
 def instantiate(node: DictConfig, trusted: Sequence[str] = ()) -> Any:
-    """The object that a node describes, with plain containers inside. ConfigError for an untrusted target."""
+    """The object that a node describes, with plain containers inside.
+
+    ConfigError for an untrusted target, and where the target itself raises one.
+    """
     for target in targets(OmegaConf.to_container(node, resolve=True)):
         check_target(target, trusted)
-    return hydra.utils.instantiate(node, _convert_="all")
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ConfigError):
+            raise error.__cause__ from None
+        raise
 
 
 def targets(node: Any) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -19,8 +21,8 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code.
 
-    0: all is there. 1: a job of a sweep failed. 2: a config that can't run, said in one message, nothing written.
-    130: stopped by Ctrl-C, to be gone on with.
+    0: all is there. 1: something failed that a config can't be blamed for. 2: a config that can't run, said in one
+    message, nothing written. 130: stopped by Ctrl-C, to be gone on with. HYDRA_FULL_ERROR=1 shows tracebacks.
     """
     if argv is not None:
         sys.argv = [sys.argv[0], *argv]
@@ -30,20 +32,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     failures: list[str] = []
     try:
         if not _only_shows(arguments):
-            _preflight(arguments)
+            _preflight(_compose(arguments), arguments.multirun)
+        elif arguments.cfg:
+            _compose(arguments)
         _hand_over(failures)
     except (ConfigError, RunBusyError) as error:
-        return _refuse(str(error))
+        return _refuse(error)
     except KeyboardInterrupt:
         return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     if failures:
         sys.stderr.write(f"atml-exp: {len(failures)} of the sweep's jobs failed:\n" + "".join(failures))
     return 1 if failures else 0
 
 
-def _refuse(message: str) -> int:
-    lines = message.splitlines()
-    text = lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} problems:", *lines])
+def _refuse(error: Exception) -> int:
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+    text = str(error).replace("\n", "\n  ")
     sys.stderr.write(f"atml-exp: {text}\n")
     return 2
 
@@ -54,8 +61,8 @@ def _only_shows(arguments: Any) -> bool:
     return any(getattr(arguments, name, None) for name in shows)
 
 
-def _preflight(arguments: Any) -> None:
-    """Composes and validates every job before the first trains. Raises ConfigError."""
+def _compose(arguments: Any) -> list[DictConfig]:
+    """The config of every job. Raises ConfigError."""
     from atml_exp.compose import compose_each, sweep_jobs, swept
 
     overrides = list(arguments.overrides)
@@ -64,17 +71,24 @@ def _preflight(arguments: Any) -> None:
             f"{several[0]}: names several values; allowed: one, or --multirun to train each, or [a,b] for a list"
         )
     jobs = sweep_jobs(overrides) if arguments.multirun else [overrides]
+    folder = Path(__file__).parent / arguments.config_path if arguments.config_path else None  # as Hydra takes it
     extra = [arguments.config_dir] if arguments.config_dir else []
-    for config in compose_each(jobs, _config_dir(arguments), arguments.config_name or "config", extra):
-        from atml_exp.validate import validate
+    return compose_each(jobs, folder, arguments.config_name or "config", extra)
 
+
+def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
+    """Validates every job before the first trains. A sweep's are also built, on the CPU, and let go of again."""
+    from atml_exp.validate import validate
+
+    for config in configs:
         validate(config)
+    if sweep:
+        from atml_exp.job import build_job
 
-
-def _config_dir(arguments: Any) -> Any:
-    from pathlib import Path
-
-    return Path(arguments.config_path) if arguments.config_path else None
+        datasets: dict[str, Any] = {}
+        for config in configs:
+            config.device = "cpu"
+            build_job(config, datasets)
 
 
 def _hand_over(failures: list[str]) -> None:
@@ -97,7 +111,7 @@ def _run(config: DictConfig, group: str | None = None) -> None:
     try:
         print_summary(run([config], group=group))
     except (ConfigError, RunBusyError) as error:
-        sys.exit(_refuse(str(error)))
+        sys.exit(_refuse(error))
 
 
 def _run_in_sweep(config: DictConfig, failures: list[str]) -> None:
@@ -109,6 +123,8 @@ def _run_in_sweep(config: DictConfig, failures: list[str]) -> None:
     except SystemExit:
         failures.append(f"  {job}: its config can't run\n")
     except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exception(error)
         failures.append(f"  {job}: {type(error).__name__}: {error}\n")
         sys.stderr.write(f"atml-exp: failed:{failures[-1]}")
 

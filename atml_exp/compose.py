@@ -1,7 +1,8 @@
 """Composes a config from overrides, and says in plain words what is wrong with one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -18,8 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 from atml_exp.errors import ConfigError
 from atml_exp.schema import nearest
 from atml_exp.search_path import configs_directory, register_search_path
+from atml_exp.settings import GROUPS
 
-__all__ = ["compose", "compose_each", "sweep_jobs"]
+__all__ = ["compose", "compose_each", "sweep_jobs", "swept"]
+
+Choices = Mapping[str, Sequence[str]]
+"""The choices of each config group; nested groups as `dataset/wrapper`."""
 
 
 def compose(
@@ -44,7 +50,8 @@ def compose_each(
 ) -> list[DictConfig]:
     """The configs of several jobs, with one search for configs. extra_dirs: searched besides, as `--config-dir`."""
     with _hydra(config_dir, extra_dirs):
-        return [_compose(list(overrides), config_name) for overrides in jobs]
+        find = cache(lambda *search: _choices(config_name, search))
+        return [_compose(list(overrides), config_name, find) for overrides in jobs]
 
 
 @contextmanager
@@ -58,19 +65,23 @@ def _hydra(config_dir: Path | None, extra_dirs: Sequence[str]) -> Iterator[None]
         with initialize_config_dir(str((config_dir or configs_directory()).resolve()), version_base="1.3"):
             search_path = GlobalHydra.instance().config_loader().get_search_path()
             for folder in extra_dirs:
+                if not Path(folder).is_dir():
+                    raise ConfigError(f"--config-dir {folder}: there is no such folder")
                 search_path.append("command-line", f"file://{Path(folder).resolve()}")
             yield
     finally:
         state.hydra = before
 
 
-def _compose(overrides: list[str], config_name: str) -> DictConfig:
-    for text, override in _parsed(overrides):
-        _check_choice(text, override)
+def _compose(overrides: list[str], config_name: str, find: Callable[..., Choices]) -> DictConfig:
+    parsed = _parsed(overrides)
+    choices = find(*(text for text, o in parsed if o.key_or_group == "hydra.searchpath"))
+    for text, override in parsed:
+        _check_choice(text, override, choices)
     try:
         return hydra_compose(config_name, overrides)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_explain(error, overrides, config_name)) from error
+        raise ConfigError(_explain(error, overrides, config_name, list(choices))) from error
 
 
 def _parsed(overrides: Sequence[str]) -> list[tuple[str, Override]]:
@@ -78,25 +89,39 @@ def _parsed(overrides: Sequence[str]) -> list[tuple[str, Override]]:
     found = []
     for text in overrides:
         try:
-            found += [(text, o) for o in parser.parse_overrides([text])]
+            (override,) = parser.parse_overrides([text])
         except HydraException as error:
-            hint = "" if "=" in text else f"; did you mean {text}=VALUE?"
-            reason = str(error).splitlines()[0].removeprefix(f"Error parsing override '{text}'").strip()
-            raise ConfigError(f"{text}: not an override; allowed: KEY=VALUE{hint} {reason}".rstrip()) from error
+            raise ConfigError(_not_an_override(text)) from error
+        if not override.key_or_group:
+            raise ConfigError(_not_an_override(text))
+        found.append((text, override))
     return found
+
+
+def _not_an_override(text: str) -> str:
+    key, sign, value = text.partition("=")
+    hint = "" if sign or not key.strip() else f"; did you mean {key}=VALUE?"
+    if value:
+        hint = f"; text with special characters goes in quotes within quotes: '{key}=\"{value}\"'"
+    return f"{text!r}: not an override; allowed: KEY=VALUE, +KEY=VALUE (a new key) or ~KEY (without it){hint}"
 
 
 def _loader() -> ConfigLoader:
     return GlobalHydra.instance().config_loader()
 
 
-def _groups(prefix: str = "") -> list[str]:
-    """All config groups, nested ones as `dataset/wrapper`, without Hydra's own."""
-    found = []
-    for name in _loader().list_groups(prefix):
-        path = f"{prefix}/{name}" if prefix else name
-        if path != "hydra" and not name.startswith("_"):
-            found += [path, *_groups(path)]
+def _choices(config_name: str, search: Sequence[str], parent: str = "") -> dict[str, list[str]]:
+    """All config groups with their choices, without Hydra's own. search: overrides of the search path."""
+
+    def options(group: str, kind: ObjectType) -> list[str]:
+        return _loader().get_group_options(group, kind, config_name, list(search))
+
+    found = {}
+    for name in options(parent, ObjectType.GROUP):
+        group = f"{parent}/{name}" if parent else name
+        if group != "hydra" and not name.startswith("_"):
+            found[group] = options(group, ObjectType.CONFIG)
+            found |= _choices(config_name, search, group)
     return found
 
 
@@ -104,28 +129,38 @@ def _is_hydras(key: str) -> bool:
     return key.split(".")[0].split("/")[0] == "hydra"
 
 
-def _check_choice(text: str, override: Override) -> None:
+def _check_choice(text: str, override: Override, choices: Choices) -> None:
     """A chosen group must exist, and so must the choice."""
     key = override.key_or_group
-    groups = _groups()
     if _is_hydras(key):
         return
-    if key not in groups:
+    if key not in choices:
         if "/" in key:
-            raise ConfigError(f"{text}: no config group {key}; allowed: {', '.join(groups)}{nearest(key, groups)}")
-        return
-    choices = _loader().get_group_options(key)
-    value = None if override.is_delete() else override.value()
-    for choice in value if isinstance(value, list) else [value]:
-        if choice is not None and str(choice) not in choices and "/" not in str(choice):
             raise ConfigError(
-                f"{key} = {choice}: no such choice; allowed: {', '.join(choices)}{nearest(str(choice), choices)}"
+                f"{text}: no config group {key}; allowed: {', '.join(choices)}{nearest(key, choices)}"
+            )
+        return
+    if not override.is_delete():
+        _check_value(key, override.value(), choices)
+
+
+def _check_value(key: str, value: Any, choices: Choices) -> None:
+    allowed = ", ".join(choices[key])
+    if value is None:
+        rest = "" if key in GROUPS else ", or [] for none"
+        raise ConfigError(f"{key} = null: not a choice; allowed: {allowed}{rest}")
+    if isinstance(value, list) and key in GROUPS:
+        raise ConfigError(f"{key} = [{','.join(map(str, value))}]: one choice only; allowed: {allowed}")
+    for choice in value if isinstance(value, list) else [value]:
+        group, _, name = f"{key}/{choice}".rpartition("/")
+        if name not in choices.get(group, ()):
+            raise ConfigError(
+                f"{key} = {choice}: no such choice; allowed: {allowed}{nearest(str(choice), choices[key])}"
             )
 
 
-def _explain(error: Exception, overrides: list[str], config_name: str) -> str:
+def _explain(error: Exception, overrides: list[str], config_name: str, groups: Sequence[str]) -> str:
     """Which override is to blame: the first whose key leads nowhere in the config that the chosen groups give."""
-    groups = _groups()
     chosen = [t for t, o in _parsed(overrides) if o.key_or_group in groups or _is_hydras(o.key_or_group)]
     try:
         config: Any = hydra_compose(config_name, chosen)
@@ -133,6 +168,8 @@ def _explain(error: Exception, overrides: list[str], config_name: str) -> str:
         return _plain(first)
     for text, override in _parsed(overrides):
         key = override.key_or_group
+        if override.is_delete() and key in groups:
+            return f"{text}: it can't be left out; allowed: {key}=[NAME,…], or {key}=[] for none"
         if text not in chosen and not override.is_add() and not override.is_force_add():
             problem = _dead_end(config, key, text, groups)
             if problem:
@@ -161,7 +198,8 @@ def _plain(error: BaseException) -> str:
     """Hydra's own words on one line, with those of their cause."""
     texts = [str(e) for e in (error, error.__cause__) if e is not None]
     lines = [line.strip() for text in texts for line in text.splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(("full_key", "object_type")))
+    words = " ".join(line for line in lines if line and not line.startswith(("full_key", "object_type")))
+    return words.partition(" Config search path:")[0]
 
 
 def sweep_jobs(overrides: Sequence[str]) -> list[list[str]]:

@@ -47,7 +47,7 @@ Fraction = Annotated[float, Interval(ge=0, le=1)]
 ProperFraction = Annotated[float, Interval(ge=0, lt=1)]
 """In [0, 1): a momentum, for instance."""
 
-Name = Annotated[str, StringConstraints(min_length=1)]
+Name = Annotated[str, StringConstraints(min_length=1), Says("non-empty text")]
 
 Duration = Annotated[
     Annotated[int, Ge(0)] | Annotated[str, StringConstraints(pattern=r"^(\d+(\.\d+)?ep|\d+it)$")],

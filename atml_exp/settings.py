@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 
 from atml_exp.fields import Incidental, Name, NonNegative, NonNegativeInt, Schedule
 
-__all__ = ["Checkpoint", "Settings"]
+__all__ = ["GROUPS", "LISTS", "SUBGROUPS", "Checkpoint", "Settings"]
+
+GROUPS = ("dataset", "model", "loss", "optimiser", "recipe")
+"""Groups of which a run has one choice."""
+LISTS = ("probe", "logger")
+"""Groups of which it has any number, each under its own name."""
+SUBGROUPS = {"dataset": "wrapper", "optimiser": "schedule"}
+"""Groups inside a group, of which it has any number."""
 
 
 @dataclass(frozen=True)

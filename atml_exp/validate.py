@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -14,13 +15,10 @@ from atml_exp.build import check_target
 from atml_exp.data import Dataset
 from atml_exp.errors import ConfigError
 from atml_exp.schema import SPECIAL, Parameter, Schema, describe_type, nearest, schema, schema_of
-from atml_exp.settings import Settings
+from atml_exp.settings import GROUPS, LISTS, SUBGROUPS, Settings
 
 __all__ = ["check_fit", "validate"]
 
-GROUPS = ("dataset", "model", "loss", "optimiser", "recipe")
-LISTS = ("probe", "logger")
-SUBGROUPS = {"dataset": "wrapper", "optimiser": "schedule"}
 RESERVED_PROBES = ("train", "test", "optimiser")
 """Names under which the runner itself records."""
 
@@ -34,7 +32,11 @@ def validate(config: DictConfig) -> None:
         raise ConfigError(f"{key}{str(error).splitlines()[0]}") from error
     problems = list(_problems(resolved))
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(_listed(problems))
+
+
+def _listed(problems: Sequence[str]) -> str:
+    return problems[0] if len(problems) == 1 else "\n".join([f"{len(problems)} problems:", *problems])
 
 
 def _problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -47,6 +49,7 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _value_problems(key, value, settings.parameters[key], names)
         elif key not in known:
             yield _unknown(key, key, value, known, "the top level")
+    yield from _missing("", config, settings.parameters.values())
     for group in GROUPS:
         if not isinstance(config.get(group), Mapping):
             yield f"{group} = {_shown(config.get(group))}: nothing is chosen; allowed: {group}=NAME"
@@ -87,13 +90,14 @@ def _node_problems(path: str, node: Any, trusted: Sequence[str], subgroup: str |
             yield from _value_problems(f"{path}.{key}", value, configurable[key], trusted)
         elif not accepted.open:
             yield _unknown(f"{path}.{key}", key, value, configurable, f"{node['_target_'].rpartition('.')[2]}")
-    yield from _missing(path, node, configurable.values())
+    yield from _missing(f"{path}.", node, (p for p in configurable.values() if p.required))
 
 
-def _missing(path: str, node: Mapping[str, Any], parameters: Any) -> Iterator[str]:
+def _missing(prefix: str, node: Mapping[str, Any], parameters: Iterable[Parameter]) -> Iterator[str]:
     for p in parameters:
-        if p.required and p.name not in node:
-            yield f"{path}.{p.name}: missing; allowed: {describe_type(p.annotation)}"
+        if p.name not in node:
+            partial_hint = ", or _partial_: true where training gives it" if p.runtime else ""
+            yield f"{prefix}{p.name}: missing; allowed: {describe_type(p.annotation)}{partial_hint}"
 
 
 def _unknown(path: str, key: str, value: Any, known: Any, where: str) -> str:
@@ -112,6 +116,7 @@ def _value_problems(path: str, value: Any, parameter: Parameter, trusted: Sequen
     if _accepts(parameter.annotation, value):
         return
     words = describe_type(parameter.annotation)
+    words += ", and finite" if isinstance(value, float) and not math.isfinite(value) else ""
     near = nearest(value, _choices(parameter.annotation)) if isinstance(value, str) else ""
     yield f"{path} = {_shown(value)}: allowed: {words}{near}"
 
@@ -125,6 +130,7 @@ def _dataclass_problems(path: str, value: Any, accepted: Schema, trusted: Sequen
             yield from _value_problems(f"{path}.{key}", item, accepted.parameters[key], trusted)
         else:
             yield _unknown(f"{path}.{key}", key, item, accepted.parameters, path)
+    yield from _missing(f"{path}.", value, accepted.parameters.values())
 
 
 def _dataclass_in(annotation: Any) -> type | None:
@@ -197,7 +203,7 @@ def check_fit(data: Dataset, loss_fn: Any, probes: Mapping[str, Any], batch_size
             f"allowed: 1 to {len(data.train)}, or null for all"
         )
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(_listed(problems))
 
 
 def _misfit(fn: Any, data: Dataset) -> str:

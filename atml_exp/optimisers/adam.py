@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atml_exp.fields import NonNegative, Positive, ProperFraction
-from atml_exp.optimisers.optimiser import Gradient, State, decayed
+from atml_exp.optimisers.optimiser import Gradient, State, axpy, decayed
 
 __all__ = ["Adam", "adam_direction"]
 
@@ -42,4 +42,4 @@ class Adam:
         direction, state = adam_direction(
             g, state, step=step, beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon
         )
-        return w - learning_rate * direction, state
+        return axpy(-learning_rate, direction, w), state

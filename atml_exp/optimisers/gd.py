@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from atml_exp.fields import NonNegative, Positive
-from atml_exp.optimisers.optimiser import Gradient, State, decayed
+from atml_exp.optimisers.optimiser import Gradient, State, axpy, decayed
 
 __all__ = ["GD"]
 
@@ -29,4 +29,4 @@ class GD:
     def update(
         self, w: Tensor, state: State, gradient: Gradient, *, step: int, learning_rate: Any
     ) -> tuple[Tensor, State]:
-        return w - learning_rate * decayed(gradient(w), w, self.weight_decay), state
+        return axpy(-learning_rate, decayed(gradient(w), w, self.weight_decay), w), state

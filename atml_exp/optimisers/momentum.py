@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atml_exp.fields import NonNegative, Positive, ProperFraction
-from atml_exp.optimisers.optimiser import Gradient, State, decayed
+from atml_exp.optimisers.optimiser import Gradient, State, axpy, decayed
 
 __all__ = ["Momentum"]
 
@@ -29,5 +29,5 @@ class Momentum:
     def update(
         self, w: Tensor, state: State, gradient: Gradient, *, step: int, learning_rate: Any
     ) -> tuple[Tensor, State]:
-        v = self.momentum * state["velocity"] + decayed(gradient(w), w, self.weight_decay)
-        return w - learning_rate * v, {"velocity": v}
+        v = axpy(self.momentum, state["velocity"], decayed(gradient(w), w, self.weight_decay))
+        return axpy(-learning_rate, v, w), {"velocity": v}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atml_exp.fields import NonNegative, Positive, ProperFraction
-from atml_exp.optimisers.optimiser import Gradient, State, decayed
+from atml_exp.optimisers.optimiser import Gradient, State, axpy, decayed
 
 __all__ = ["Nesterov"]
 
@@ -30,5 +30,5 @@ class Nesterov:
         self, w: Tensor, state: State, gradient: Gradient, *, step: int, learning_rate: Any
     ) -> tuple[Tensor, State]:
         g = decayed(gradient(w), w, self.weight_decay)
-        v = self.momentum * state["velocity"] + g
-        return w - learning_rate * (g + self.momentum * v), {"velocity": v}
+        v = axpy(self.momentum, state["velocity"], g)
+        return axpy(-learning_rate, axpy(self.momentum, v, g), w), {"velocity": v}

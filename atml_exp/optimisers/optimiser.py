@@ -14,7 +14,7 @@ from torch import Tensor
 
 from atml_exp.layout import Layout
 
-__all__ = ["Gradient", "Optimiser", "State", "decayed", "stack"]
+__all__ = ["Gradient", "Optimiser", "State", "axpy", "decayed", "stack"]
 
 
 class Gradient(Protocol):
@@ -53,9 +53,18 @@ class Optimiser(Protocol):
         """w and state after the step that `step` (0, 1, …) counts, with the scheduled learning rate."""
 
 
+def axpy(a: Any, x: Tensor, y: Tensor) -> Tensor:
+    """a·x + y (..., P) in one pass over memory; a: a number, or a column for the replicas.
+
+    >>> axpy(2.0, torch.ones(2), torch.zeros(2))
+    tensor([2., 2.])
+    """
+    return torch.addcmul(y, a, x) if isinstance(a, Tensor) else torch.add(y, x, alpha=a)
+
+
 def decayed(g: Tensor, w: Tensor, weight_decay: Any) -> Tensor:
     """g + λw, the gradient of the loss with the penalty ½λ‖w‖² (biases included, as in torch.optim)."""
-    return g if isinstance(weight_decay, float | int) and weight_decay == 0 else g + weight_decay * w
+    return g if isinstance(weight_decay, float | int) and weight_decay == 0 else axpy(weight_decay, w, g)
 
 
 def stack(optimisers: Sequence[_O], like: Tensor) -> _O:
