@@ -80,12 +80,22 @@ def caption(run: Run, name: str) -> str:
     )
     phase = (
         f"Shaded is the terminal phase, from epoch {number(start)}, where the training error first reads 0: there "
-        "the measures keep falling where collapse goes on."
+        f"the measures keep falling where collapse goes on. {_since(run, name, start)}"
         if start is not None
         else "The training error has not reached 0: the terminal phase, where collapse is expected, has not begun."
     )
     paper = cite("Papyan, Han & Donoho, 2020", "10.1073/pnas.2015509117")
     return f"<p>{typeset(text + phase)}</p><p>{paper}</p>"
+
+
+def _since(run: Run, name: str, start: float) -> str:
+    """What became of NC1 and NC3 in the terminal phase."""
+    changes = []
+    for label, key in (("NC1", "nc1"), ("NC3", "nc3")):
+        epochs, values = series(run, f"{name}/{key}")
+        if len(within := values[epochs >= start]) > 1:
+            changes.append(f"{label} went from {number(within[0])} to {number(within[-1])}")
+    return f"In it {' and '.join(changes)}." if changes else ""
 
 
 def _panel(run: Run, name: str, axes: Axes, lines: Mapping[str, tuple[str, str, str]]) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from atml_exp.pictures.neural_collapse import caption, draw
-from atml_exp.pictures.recorded import first_zero_error
+from atml_exp.pictures.recorded import first_zero_error, number
 from atml_exp.runs import Run
 
 
@@ -21,6 +21,9 @@ def test_the_terminal_phase_is_shaded_from_the_first_zero_error(run: Run) -> Non
     axes = draw(run, "neural_collapse").axes[0]
     assert any(patch.get_x() == start for patch in axes.patches)
     assert "terminal phase, from epoch 24" in caption(run, "neural_collapse")
+    epochs, nc1 = run.series("neural_collapse/nc1")
+    first, final = number(nc1[epochs == start * 22][0]), number(nc1[-1])
+    assert f"In it NC1 went from {first} to {final}" in caption(run, "neural_collapse")
 
 
 def test_no_terminal_phase_without_zero_error(make_run: Callable[..., Run]) -> None:
