@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from atml_exp.errors import ConfigError, RunBusyError
-from atml_exp.search_path import configs_directory, register_search_path
+from atml_exp.search_path import add_working_directory, configs_directory, register_search_path
 
 __all__ = ["main"]
 
@@ -26,8 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is not None:
         sys.argv = [sys.argv[0], *argv]
-    if os.getcwd() not in sys.path:  # for users' own code, as with python -m
-        sys.path.append(os.getcwd())
+    add_working_directory()
     arguments = get_args_parser().parse_args()
     failures: list[str] = []
     try:

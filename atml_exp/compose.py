@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.config_loader import ConfigLoader
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,7 +24,7 @@ from atml_exp.schema import nearest
 from atml_exp.search_path import configs_directory, register_search_path
 from atml_exp.settings import GROUPS
 
-__all__ = ["compose", "compose_each", "sweep_jobs", "swept"]
+__all__ = ["compose", "compose_each", "dead_end", "parse", "sweep_jobs", "swept"]
 
 Choices = Mapping[str, Sequence[str]]
 """The choices of each config group; nested groups as `dataset/wrapper`."""
@@ -58,33 +60,36 @@ def compose_each(
 def _hydra(config_dir: Path | None, extra_dirs: Sequence[str]) -> Iterator[None]:
     """Hydra's global state set up for our configs, and put back after."""
     register_search_path()
+    version.setbase("1.3")
+    search_path = create_config_search_path(str((config_dir or configs_directory()).resolve()))
+    for folder in extra_dirs:
+        if not Path(folder).is_dir():
+            raise ConfigError(f"--config-dir {folder}: there is no such folder")
+        path = f"file://{Path(folder).resolve()}"
+        search_path.prepend("command-line", path, SearchPathQuery(provider="schema", path=None))  # as Hydra's own
     state = GlobalHydra.instance()
-    before = state.hydra
+    running = state.hydra
     state.clear()
     try:
-        with initialize_config_dir(str((config_dir or configs_directory()).resolve()), version_base="1.3"):
-            search_path = GlobalHydra.instance().config_loader().get_search_path()
-            for folder in extra_dirs:
-                if not Path(folder).is_dir():
-                    raise ConfigError(f"--config-dir {folder}: there is no such folder")
-                search_path.append("command-line", f"file://{Path(folder).resolve()}")
-            yield
+        Hydra.create_main_hydra2("atml-exp", search_path)
+        yield
     finally:
-        state.hydra = before
+        state.hydra = running
 
 
 def _compose(overrides: list[str], config_name: str, find: Callable[..., Choices]) -> DictConfig:
-    parsed = _parsed(overrides)
+    parsed = parse(overrides)
     choices = find(*(text for text, o in parsed if o.key_or_group == "hydra.searchpath"))
     for text, override in parsed:
         _check_choice(text, override, choices)
+    _check_additions(parsed, choices)
     try:
         return hydra_compose(config_name, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, overrides, config_name, list(choices))) from error
 
 
-def _parsed(overrides: Sequence[str]) -> list[tuple[str, Override]]:
+def parse(overrides: Sequence[str]) -> list[tuple[str, Override]]:
     parser = OverridesParser.create()
     found = []
     for text in overrides:
@@ -106,23 +111,19 @@ def _not_an_override(text: str) -> str:
     return f"{text!r}: not an override; allowed: KEY=VALUE, +KEY=VALUE (a new key) or ~KEY (without it){hint}"
 
 
-def _loader() -> ConfigLoader:
-    return GlobalHydra.instance().config_loader()
-
-
-def _choices(config_name: str, search: Sequence[str], parent: str = "") -> dict[str, list[str]]:
+def _choices(config_name: str, search: Sequence[str]) -> dict[str, list[str]]:
     """All config groups with their choices, without Hydra's own. search: overrides of the search path."""
+    loader: Any = GlobalHydra.instance().config_loader()
+    _, repository = loader._parse_overrides_and_create_caching_repo(config_name, list(search))
 
-    def options(group: str, kind: ObjectType) -> list[str]:
-        return _loader().get_group_options(group, kind, config_name, list(search))
+    def below(parent: str) -> Iterator[tuple[str, list[str]]]:
+        for name in repository.get_group_options(parent, ObjectType.GROUP):
+            group = f"{parent}/{name}" if parent else name
+            if group != "hydra" and not name.startswith("_"):
+                yield group, repository.get_group_options(group, ObjectType.CONFIG)
+                yield from below(group)
 
-    found = {}
-    for name in options(parent, ObjectType.GROUP):
-        group = f"{parent}/{name}" if parent else name
-        if group != "hydra" and not name.startswith("_"):
-            found[group] = options(group, ObjectType.CONFIG)
-            found |= _choices(config_name, search, group)
-    return found
+    return dict(below(""))
 
 
 def _is_hydras(key: str) -> bool:
@@ -159,25 +160,37 @@ def _check_value(key: str, value: Any, choices: Choices) -> None:
             )
 
 
+def _check_additions(parsed: Sequence[tuple[str, Override]], choices: Choices) -> None:
+    """`+probe=a` beside another choice of the same group, of which Hydra would lose one."""
+    for text, override in parsed:
+        key = override.key_or_group
+        named = [o.value() for _, o in parsed if o.key_or_group == key and not o.is_delete()]
+        if override.is_add() and key in choices and len(named) > 1:
+            joined = ",".join(str(n) for value in named for n in (value if isinstance(value, list) else [value]))
+            raise ConfigError(f"{text}: {key} is chosen twice; allowed: {key}=[{joined}]")
+
+
 def _explain(error: Exception, overrides: list[str], config_name: str, groups: Sequence[str]) -> str:
     """Which override is to blame: the first whose key leads nowhere in the config that the chosen groups give."""
-    chosen = [t for t, o in _parsed(overrides) if o.key_or_group in groups or _is_hydras(o.key_or_group)]
+    parsed = parse(overrides)
+    named = [(text, o.key_or_group) for text, o in parsed if not o.is_delete()]
+    chosen = [text for text, key in named if key in groups or _is_hydras(key)]
     try:
         config: Any = hydra_compose(config_name, chosen)
     except (HydraException, OmegaConfBaseException) as first:
         return _plain(first)
-    for text, override in _parsed(overrides):
+    for text, override in parsed:
         key = override.key_or_group
         if override.is_delete() and key in groups:
-            return f"{text}: it can't be left out; allowed: {key}=[NAME,…], or {key}=[] for none"
+            return f"{text}: a list of choices; allowed: {key}=[NAME,…], or {key}=[] for none"
         if text not in chosen and not override.is_add() and not override.is_force_add():
-            problem = _dead_end(config, key, text, groups)
+            problem = dead_end(config, key, text, groups)
             if problem:
                 return problem
     return _plain(error)
 
 
-def _dead_end(config: Any, key: str, text: str, groups: Sequence[str]) -> str:
+def dead_end(config: Any, key: str, text: str, groups: Sequence[str] = ()) -> str:
     """What is wrong with a dotted key, or nothing."""
     node, path = config, ""
     for name in key.split("."):
@@ -210,11 +223,11 @@ def sweep_jobs(overrides: Sequence[str]) -> list[list[str]]:
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    parsed = [o for _, o in _parsed(overrides)]
+    parsed = [o for _, o in parse(overrides)]
     (batch,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return [list(job) for job in batch]
 
 
 def swept(overrides: Sequence[str]) -> list[str]:
     """The overrides that name several values, `seed=0,1`, which only a sweep can use."""
-    return [text for text, o in _parsed(overrides) if o.is_sweep_override()]
+    return [text for text, o in parse(overrides) if o.is_sweep_override()]

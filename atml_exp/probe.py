@@ -104,5 +104,5 @@ def scalars_and_arrays(name: str, values: Mapping[str, Any]) -> tuple[dict[str, 
         if isinstance(value, Tensor) and value.dim() > 0:
             arrays[f"{name}/{key}"] = value.detach().cpu()
         else:
-            scalars[f"{name}/{key}"] = float(value)
+            scalars[f"{name}/{key}"] = float(value.detach() if isinstance(value, Tensor) else value)
     return scalars, arrays

@@ -3,8 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from atml_exp.errors import ConfigError
+from atml_exp.search_path import add_working_directory
 
 __all__ = ["main"]
 
@@ -27,16 +29,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", help="probe=NAME, probe.NAME.KEY=VALUE, device=cpu")
     parser.add_argument("--csv", metavar="FILE", help="also write the table to a new file")
     arguments = parser.parse_args(argv)
+    if arguments.csv and Path(arguments.csv).exists():
+        return _refuse(f"--csv {arguments.csv}: exists already; name a new file")
+    add_working_directory()
     from atml_exp.probe_run import probe_run
 
     try:
         table = probe_run(arguments.run, arguments.overrides)
         if arguments.csv:
             table.to_csv(arguments.csv, index=False, mode="x")
-    except FileExistsError:
-        return _refuse(f"{arguments.csv}: exists already; name a new file")
     except (ConfigError, OSError) as error:
         return _refuse(str(error))
+    if table.empty:
+        return _refuse("nothing was measured; choose probe=NAME")
     print(table.to_string(index=False, float_format=lambda v: f"{v:.8g}"))
     return 0
 

@@ -1,32 +1,38 @@
 """Measures a run's checkpoints: the same path, and so the same numbers, as while it was training."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import torch
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from atml_exp.compose import compose
+from atml_exp.compose import compose, dead_end, parse
 from atml_exp.errors import ConfigError
-from atml_exp.job import build_job
-from atml_exp.probe import measure, scalars_and_arrays
+from atml_exp.job import Job, build_job
+from atml_exp.probe import Probe, measure, scalars_and_arrays
 from atml_exp.recorder import Checkpoint
 from atml_exp.runs import Run
+from atml_exp.settings import Settings
 from atml_exp.validate import validate
 
 __all__ = ["probe_run"]
 
+_CHOOSE = ("probe", "hydra.searchpath")
 _CHANGEABLE = ("probe", "device", "trusted_packages", "hydra")
 
 
 def probe_run(directory: str | Path, overrides: Sequence[str] = ()) -> pd.DataFrame:
     """One row (step, name, value) for each scalar that the chosen probes say of each checkpoint of a run.
 
-    directory: a finished run or one that goes on. overrides: `probe=sharpness`, `probe.sharpness.fn.k=5`,
-    `device=cpu`; without any, the run's own probes. Probes of recorded arrays read what was recorded up to each
-    checkpoint's step. Arrays appear with their number of elements as the value of `name[size]`.
+    directory: a finished run or one that goes on. overrides: `probe=sharpness` (without it, the run's own probes),
+    `probe.sharpness.fn.k=5`, `device=cpu`. Probes of recorded arrays read what was recorded up to each
+    checkpoint's step. Arrays appear with their number of elements as the value of `name[size]`. A probe that fails
+    on a checkpoint is a warning with its reason, as in training.
 
     Raises ConfigError where the directory holds no run or no checkpoint, or an override isn't one of a probe's.
     """
@@ -34,20 +40,39 @@ def probe_run(directory: str | Path, overrides: Sequence[str] = ()) -> pd.DataFr
     config = _config_for(run, overrides)
     validate(config)
     job = build_job(config)
-    rows = []
-    for path in run.checkpoints:
-        checkpoint = Checkpoint(path)
-        state = {n: t.to(job.device) for n, t in checkpoint.model.items()}
-
-        def recorded(name: str, until: int = checkpoint.step) -> Tensor:
-            steps, values = run.array(name)
-            return torch.from_numpy(values[steps <= until]).to(job.device)
-
-        for name, probe in job.probes.items():
-            scalars, arrays = scalars_and_arrays(name, measure(probe, job.model, state, job.data, recorded))
-            sizes = {f"{n}[size]": float(a.numel()) for n, a in arrays.items()}
-            rows += [(checkpoint.step, n, v) for n, v in {**scalars, **sizes}.items()]
+    _check_recorded(run, job.probes)
+    rows = [(step, *named) for path in run.checkpoints for step, named in _measured(run, job, Checkpoint(path))]
     return pd.DataFrame(rows, columns=["step", "name", "value"])
+
+
+def _measured(run: Run, job: Job, checkpoint: Checkpoint) -> Iterator[tuple[int, tuple[str, float]]]:
+    state = {n: t.to(job.device) for n, t in checkpoint.model.items()}
+
+    def recorded(name: str) -> Tensor:
+        steps, values = run.array(name)
+        return torch.from_numpy(values[steps <= checkpoint.step]).to(job.device)
+
+    for name, probe in job.probes.items():
+        try:
+            values = scalars_and_arrays(name, measure(probe, job.model, state, job.data, recorded))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            logging.getLogger("atml_exp").warning("probe %s failed at step %d: %s", name, checkpoint.step, reason)
+            continue
+        sizes = {f"{n}[size]": float(a.numel()) for n, a in values[1].items()}
+        yield from ((checkpoint.step, named) for named in {**values[0], **sizes}.items())
+
+
+def _check_recorded(run: Run, probes: Mapping[str, Probe]) -> None:
+    """A run can't be asked for what it hasn't recorded while it trained."""
+    there = {path.name.removesuffix(".npz").replace(".", "/", 1) for path in run.directory.glob("arrays/*.npz")}
+    there |= {path.name.replace(".", "/", 1) for path in run.directory.glob("arrays/chunks/*")}
+    for name, probe in probes.items():
+        if probe.reads is not None and probe.reads not in there:
+            raise ConfigError(
+                f"probe.{name}.reads = {probe.reads}: this run hasn't recorded it; "
+                f"allowed: {', '.join(sorted(there)) or 'probes that read nothing recorded'}"
+            )
 
 
 def _run_with_checkpoints(directory: str | Path) -> Run:
@@ -63,16 +88,23 @@ def _run_with_checkpoints(directory: str | Path) -> Run:
 
 def _config_for(run: Run, overrides: Sequence[str]) -> DictConfig:
     """The run's config with the probes, device and trusted packages that the overrides ask for."""
-    config = OmegaConf.load(run.directory / "config.yaml")
+    config = OmegaConf.merge(asdict(Settings()), OmegaConf.load(run.directory / "config.yaml"))
     assert isinstance(config, DictConfig)
-    for text in overrides:
-        if _key(text).split(".")[0] not in _CHANGEABLE:
-            raise ConfigError(f"{text}: a run can't be changed; allowed: {', '.join(_CHANGEABLE)} and their keys")
-    chosen = OmegaConf.to_container(compose(list(overrides)), resolve=False) if overrides else {}
-    for key in {_key(text).split(".")[0] for text in overrides} - {"hydra"}:
-        config[key] = chosen[key]  # type: ignore[index,call-overload]
+    texts = dict(parse(overrides))
+    for text, override in texts.items():
+        key = override.key_or_group
+        if key.split(".")[0] not in _CHANGEABLE or override.is_delete() or (key == "probe" and override.is_add()):
+            allowed = "probe=NAME, probe.NAME.KEY=VALUE, device=cpu"
+            raise ConfigError(f"{text}: a run can't be changed; allowed: {allowed}")
+    if any(o.key_or_group == "probe" for o in texts.values()):
+        config.probe = compose([t for t, o in texts.items() if o.key_or_group in _CHOOSE]).probe
+    return _changed(config, {t: o for t, o in texts.items() if o.key_or_group not in _CHOOSE})
+
+
+def _changed(config: DictConfig, texts: Mapping[str, Override]) -> DictConfig:
+    for text, override in texts.items():
+        key = override.key_or_group
+        if not override.is_add() and (problem := dead_end(config, key, text)):
+            raise ConfigError(problem)
+        OmegaConf.update(config, key, override.value(), force_add=True)
     return config
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]

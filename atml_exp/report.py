@@ -19,6 +19,7 @@ from atml_exp.files import write_text
 from atml_exp.pictures import curves, generic
 from atml_exp.pictures.recorded import last, number, optimiser, percent, scalars, steps_per_epoch
 from atml_exp.runs import Run
+from atml_exp.search_path import installed_packages
 from atml_exp.typeset import math, typeset, update_rule
 
 __all__ = ["Picture", "pictures", "pictures_of", "report", "write_report"]
@@ -96,10 +97,10 @@ def _picture(run: Run, name: str, path: str) -> Picture:
 
 
 def _trusted_module(run: Run, path: str) -> Any:
-    """The module of a dotted path below our package or one that the config trusts."""
+    """The module of a dotted path in our package, one that offers configs, or one that the config trusts."""
     module = path.rpartition(".")[0]
-    trusted = ("atml_exp", *(run.config.get("trusted_packages") or ()))
-    if module.partition(".")[0] not in trusted:
+    trusted = ("atml_exp", *installed_packages(), *(run.config.get("trusted_packages") or ()))
+    if not any(f"{module}.".startswith(f"{package}.") for package in trusted):
         raise ValueError(f"{path} is in none of the trusted packages: {', '.join(trusted)}")
     return import_module(module)
 

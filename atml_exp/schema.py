@@ -5,7 +5,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -169,7 +169,7 @@ def describe_type(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         words = [describe_type(a) for a in get_args(annotation)]
         return ", or ".join(sorted(words, key=lambda w: w == "null"))
-    if origin in (tuple, list) or annotation in (tuple, list):
+    if origin in (tuple, list, Sequence) or annotation in (tuple, list, Sequence):
         items = [a for a in get_args(annotation) if a is not Ellipsis]
         return "a list" + (f" in which each item is {describe_type(items[0])}" if items else "")
     if annotation is Callable or origin in (Callable, typing.get_origin(Callable[..., Any])):

@@ -1,5 +1,7 @@
 """Where configs are found: ours, and those of installed packages that offer some."""
 
+import os
+import sys
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -9,7 +11,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-__all__ = ["configs_directory", "installed_packages", "register_search_path"]
+__all__ = ["add_working_directory", "configs_directory", "installed_packages", "register_search_path"]
 
 GROUP = "atml_exp.configs"
 """Entry points of this group name a package whose folder `configs` is searched too, and whose code is trusted."""
@@ -20,6 +22,12 @@ def configs_directory() -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
+
+
+def add_working_directory() -> None:
+    """Python code in the working directory can be imported, last, as with `python -m`."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 @cache

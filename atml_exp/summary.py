@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from atml_exp.runs import Run
@@ -27,18 +28,21 @@ def print_summary(results: Sequence[_Result], console: Console | None = None) ->
     console = console or Console(width=None if Console().is_terminal else 100)
     for result in results:
         run = Run(result.directory)
-        console.print(_table(run, result.reused))
+        console.print(_heading(run, result.reused), style="italic", highlight=False, soft_wrap=True)
+        console.print(_table(run))
         for probe, reason in (run.info.get("probe_failures") or {}).items():
-            console.print(f"[yellow]probe {probe} failed:[/] {reason}", highlight=False)
+            console.print(f"[yellow]probe {escape(probe)} failed:[/] {escape(reason)}", highlight=False)
         console.print(f"report: {_report(run)}", highlight=False, soft_wrap=True)
 
 
-def _table(run: Run, reused: bool) -> Table:
-    status = run.status + (" (was there already)" if reused else "")
-    if run.status == "diverged":
-        status += f" at step {run.info.get('diverged_at')}"
-    table = Table(title=f"run {run.directory.name}: {status}", title_justify="left")
-    table.add_column("quantity")
+def _heading(run: Run, reused: bool) -> str:
+    at = f" at step {run.info.get('diverged_at')}" if run.status == "diverged" else ""
+    return f"run {run.directory.name}: {run.status}{at}{' (was there already)' if reused else ''}"
+
+
+def _table(run: Run) -> Table:
+    table = Table()
+    table.add_column("quantity", no_wrap=True)  # on a narrow terminal values wrap, names stay whole
     table.add_column("value", justify="right")
     table.add_column("step", justify="right")
     for name, values, step in _rows(run):
@@ -54,8 +58,8 @@ def _rows(run: Run) -> list[tuple[str, str, int]]:
     for name in names:
         rows.setdefault(_stem(name), []).append(name)
     return [
-        (stem, "  ".join(_number(n, last.value[n]) for n in members), int(last.step[members[0]]))
-        for stem, members in ((_heading(s, m), m) for s, m in rows.items())
+        (_label(stem, members), "  ".join(_number(n, last.value[n]) for n in members), int(last.step[members[0]]))
+        for stem, members in rows.items()
     ]
 
 
@@ -64,7 +68,7 @@ def _stem(name: str) -> str:
     return head if "/" in head and _is_number(tail) else name
 
 
-def _heading(stem: str, members: list[str]) -> str:
+def _label(stem: str, members: list[str]) -> str:
     if len(members) == 1:
         return members[0]
     ends = [members[k].rpartition("/")[2] for k in (0, -1)]

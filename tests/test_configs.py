@@ -1,0 +1,96 @@
+"""Every file below configs/ composes, is valid and runs at the smallest scale; experiments say what to expect."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from atml_exp.compose import compose
+from atml_exp.runner import run
+from atml_exp.runs import Run
+from atml_exp.validate import validate
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
+
+SMALL = ("device=cpu", "progress=false", "recipe.steps=2", "recipe.evaluate_every=end")
+TINY_MLP = ("model=mlp", "model.width=4", "probe=[]")
+POINTS = ("dataset=gaussian_mixture", "dataset.num_train=100", "dataset.num_test=20", *TINY_MLP)
+IMAGE_FILES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+FEW_IMAGES = ("dataset=cifar10", "dataset.root=.", "recipe.batch_size=8", "probe=[]")
+LONG_ENOUGH = "recipe.steps=60"
+"""For a fit of the fractal dimension, which needs some points."""
+
+CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
+    "": lambda _: ("model.width=4", LONG_ENOUGH),
+    "dataset": lambda name: (*TINY_MLP, "loss=mse", f"dataset={name}", "recipe.batch_size=8", *_root(name)),
+    "dataset/wrapper": lambda name: (*TINY_MLP, f"+dataset/wrapper={name}"),
+    "model": lambda name: (f"model={name}", *FEW_IMAGES),
+    "loss": lambda name: (*TINY_MLP, f"loss={name}", "dataset=two_moons"),
+    "optimiser": lambda name: (*POINTS, f"optimiser={name}"),
+    "optimiser/schedule": lambda name: (*POINTS, f"+optimiser/schedule={name}"),
+    "probe": lambda name: (*POINTS, f"probe=[{name}]", LONG_ENOUGH),
+    "recipe": lambda name: (*POINTS, f"recipe={name}"),
+    "logger": lambda name: (*POINTS, f"logger=[{name}]"),
+    "experiment": lambda name: (f"experiment={name}", "model.width=4"),
+}
+"""How the files of each folder are tried out."""
+
+
+def _root(name: str) -> tuple[str, ...]:
+    return ("dataset.root=.",) if name in IMAGE_FILES else ()
+
+
+def test_the_files_are_found():
+    assert len(FILES) > 40
+    assert {path.rpartition("/")[0] for path in FILES} == set(CASES)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No login and no network for loggers that would use them."""
+    import wandb
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_every_file_composes_is_valid_and_runs(path, tmp_path, monkeypatch, request):
+    monkeypatch.chdir(tmp_path)
+    group, _, name = path.rpartition("/")
+    if path == "logger/wandb":
+        request.getfixturevalue("offline")
+    if group == "model" or name in IMAGE_FILES:
+        class_name = IMAGE_FILES.get(name, "CIFAR10")
+        request.getfixturevalue("write_mnist" if "MNIST" in class_name else "write_cifar")(class_name)
+    config = compose([*SMALL, *CASES[group](name)])
+    validate(config)
+    (result,) = run([config])
+    done = Run(result.directory)
+    assert done.status == "complete"
+    assert done.info["probe_failures"] == {}
+    assert set(config.probe) <= {metric.partition("/")[0] for metric in done.metrics.name} | recorded(done)
+    assert {"train/loss", "test/loss"} <= set(done.metrics.name)
+
+
+def recorded(done: Run) -> set[str]:
+    """Probes that recorded arrays."""
+    return {path.name.partition(".")[0] for path in (done.directory / "arrays").glob("*")}
+
+
+EXPERIMENTS = [path for path in FILES if path.startswith("experiment/")]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS)
+def test_an_experiments_header_gives_paper_command_expected_number_and_duration(path):
+    text = (CONFIGS / f"{path}.yaml").read_text(encoding="utf-8")
+    header = re.match(r"(#.*\n)+", text)[0]
+    said = dict(re.findall(r"^# (\w+): +(.+)$", header, re.MULTILINE))
+    assert "https://" in said["paper"]
+    assert said["command"] == f"atml-exp experiment={path.rpartition('/')[2]}"
+    assert re.search(r"\d", said["expected"])
+    assert re.search(r"\d+ (s|min|h) on ", said["duration"])
