@@ -60,7 +60,7 @@ def build_job(config: DictConfig, datasets: dict[str, Dataset] | None = None) ->
     loss_fn = instantiate(config.loss, trusted)
     data = build_dataset(config, device, dtype, {} if datasets is None else datasets)
     optimiser = instantiate(_without(config.optimiser, "schedule"), trusted)
-    probes = {name: instantiate(node, trusted) for name, node in config.probe.items()}
+    probes = _readers_last({name: instantiate(node, trusted) for name, node in config.probe.items()})
     check_fit(data, loss_fn, probes, _batch_size(resolved, optimiser))
     return Job(
         id=run_id(config),
@@ -75,6 +75,11 @@ def build_job(config: DictConfig, datasets: dict[str, Dataset] | None = None) ->
         schedules=[instantiate(node, trusted) for node in (config.optimiser.get("schedule") or {}).values()],
         probes=probes,
     )
+
+
+def _readers_last(probes: Mapping[str, Probe]) -> dict[str, Probe]:
+    """What is recorded at a step is there before it is read at the same step."""
+    return dict(sorted(probes.items(), key=lambda item: item[1].reads is not None))
 
 
 def _batch_size(resolved: Mapping[str, Any], optimiser: Any) -> int | None:

@@ -57,7 +57,7 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
         yield from _node_problems(group, config[group], names, SUBGROUPS.get(group))
     for group in LISTS:
         yield from _entries_problems(group, config.get(group), names)
-    yield from _probe_problems(config.get("probe") or {})
+    yield from _probe_problems(config.get("probe") or {}, names)
 
 
 def _entries_problems(path: str, entries: Any, trusted: Sequence[str]) -> Iterator[str]:
@@ -170,18 +170,31 @@ def _shown(value: Any) -> str:
     return text.strip('"') if len(text) < 80 else text[:77] + "…"
 
 
-def _probe_problems(probes: Any) -> Iterator[str]:
+def _probe_problems(probes: Any, trusted: Sequence[str]) -> Iterator[str]:
     if not isinstance(probes, Mapping):
         return
     for name, node in probes.items():
         if name in RESERVED_PROBES:
             yield f"probe.{name}: the name is taken; allowed: any but {', '.join(RESERVED_PROBES)}"
-        reads = node.get("reads") if isinstance(node, Mapping) else None
+        if not isinstance(node, Mapping):
+            continue
+        yield from _picture_problems(f"probe.{name}.picture", node.get("picture"), trusted)
+        reads = node.get("reads")
         if isinstance(reads, str) and reads.split("/")[0] not in probes:
             yield (
                 f"probe.{name}.reads = {reads}: no probe {reads.split('/')[0]!r} records it; "
                 f"allowed: arrays of {', '.join(probes)}"
             )
+
+
+def _picture_problems(path: str, picture: Any, trusted: Sequence[str]) -> Iterator[str]:
+    if not isinstance(picture, str):
+        return
+    try:
+        check_target(picture, trusted)
+        schema_of(picture)
+    except ConfigError as error:
+        yield f"{path} = {str(error).removeprefix('_target_ = ')}"
 
 
 def check_fit(data: Dataset, loss_fn: Any, probes: Mapping[str, Any], batch_size: int | None) -> None:

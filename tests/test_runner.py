@@ -151,6 +151,13 @@ def test_a_probe_says_the_same_while_training_at_the_end_and_on_a_checkpoint(tmp
     assert compared > 20
 
 
+def test_what_is_recorded_at_a_step_is_read_at_it_in_whatever_order_the_probes_stand(tmp_path):
+    known, reader = config(tmp_path, *PROBES), config(tmp_path, "probe=[fractal_dimension]", PROBES[1])
+    reader.probe = {name: reader.probe[name] for name in ("fractal_dimension", "trajectory")}
+    known, reader = (Run(result.directory) for result in run([known, reader]))
+    assert reader.final["fractal_dimension/dimension"] == known.final["fractal_dimension/dimension"]
+
+
 def test_probes_change_nothing_that_is_trained(tmp_path):
     watched = run_one(tmp_path, *PROBES, "probe.sharpness.every=5it")
     alone = run_one(tmp_path)

@@ -179,6 +179,15 @@ def test_a_node_called_too_early_is_told_how_to_wait():
         (["probe.sharpness.fn=3"], "probe.sharpness.fn = 3: allowed: a node with _target_"),
         (["++probe.train=${probe.sharpness}"], "probe.train: the name is taken; allowed: any but train, test"),
         (
+            ["probe.sharpness.picture=atml_exp.pictures.sharpnes.draw"],
+            "probe.sharpness.picture = atml_exp.pictures.sharpnes.draw: atml_exp.pictures has no 'sharpnes'; "
+            "did you mean sharpness?",
+        ),
+        (
+            ["probe.sharpness.picture=os.path.join"],
+            "probe.sharpness.picture = os.path.join: not in a trusted package",
+        ),
+        (
             ["~probe.trajectory"],
             "probe.fractal_dimension.reads = trajectory/weights: no probe 'trajectory' records it",
         ),
