@@ -1,11 +1,14 @@
 """Configs from overrides, with every way that Hydra knows, and Hydra's state as it was before."""
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from atml_exp.compose import compose, compose_each, sweep_jobs, swept
 from atml_exp.errors import ConfigError
+from atml_exp.search_path import configs_directory
 
 
 @pytest.mark.parametrize(
@@ -131,3 +134,23 @@ def test_only_several_values_are_swept_and_not_a_list():
         "seed=0,1",
         "recipe.steps=glob(*)",
     ]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["seed=3", "model.width=8"],
+        ["model=cnn", "optimiser=adam", "optimiser.learning_rate=1e-2", "seed=1"],
+        ["+dataset/wrapper=label_noise", "dataset.wrapper.label_noise.fraction=0.5"],
+        ["probe=[sharpness]", "~probe.sharpness.picture", "+probe.sharpness.start=5it"],
+        ["experiment=edge_of_stability", "optimiser.learning_rate=0.2", "recipe.steps=${seed}"],
+        ["++checkpoint.keep=log", "trusted_packages=[a,b]", "dataset.test_fraction=0.5"],
+    ],
+    ids=" ".join,
+)
+def test_a_config_made_from_a_shared_one_is_the_one_that_hydra_composes(overrides):
+    with initialize_config_dir(str(configs_directory().resolve()), version_base="1.3"):
+        expected = hydra_compose("config", overrides)
+    shared, first, again = compose_each([["seed=9", *overrides], overrides, overrides])
+    assert OmegaConf.to_yaml(first) == OmegaConf.to_yaml(again) == OmegaConf.to_yaml(expected)
+    assert shared.seed == (9 if not any(o.startswith("seed=") for o in overrides) else expected.seed)
