@@ -15,3 +15,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(runs, name)
     raise AttributeError(f"module 'atml_exp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -20,6 +20,10 @@ def check_probe(fn: Callable[..., Mapping[str, Any]], model: nn.Module, data: Sp
     _mark_everything(model, data)
     before = _snapshot(model, data)
     first = fn(model, data)
+    _require(isinstance(first, Mapping), f"the probe returned a {type(first).__name__}: it must be a mapping")
+    for key, value in first.items():
+        fits = isinstance(key, str) and isinstance(value, Tensor | float | int)
+        _require(fits, f"{key!r} is a {type(value).__name__}: values are numbers or tensors, under names")
     _assert_same(before, _snapshot(model, data))
     for key, value in _as_tensors(first).items():
         if not bool(torch.isfinite(value).all()):

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not _only_shows(arguments):
             _preflight(_compose(arguments), arguments.multirun)
-        elif arguments.cfg:
+        elif arguments.cfg or (arguments.help and arguments.overrides):
             _compose(arguments)
         _hand_over(failures)
     except (ConfigError, RunBusyError) as error:

@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,7 @@ __all__ = ["write_arrays", "write_atomically", "write_json", "write_text"]
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """`write(temporary)` beside `path`, then renamed onto it: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")  # made with the user's own permissions
     try:
         write(temporary)
         os.replace(temporary, path)

@@ -1,6 +1,6 @@
 """From a config to the objects of a run: the same path for training and for probing what was trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,6 +38,7 @@ class Job:
     optimiser: Any
     schedules: Schedules
     probes: Mapping[str, Probe]
+    loggers: Sequence[Any]
 
     @property
     def seed(self) -> int:
@@ -74,6 +75,7 @@ def build_job(config: DictConfig, datasets: dict[str, Dataset] | None = None) ->
         optimiser=optimiser,
         schedules=[instantiate(node, trusted) for node in (config.optimiser.get("schedule") or {}).values()],
         probes=probes,
+        loggers=[instantiate(node, trusted) for node in config.logger.values()],
     )
 
 

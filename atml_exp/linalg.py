@@ -44,6 +44,7 @@ class Hessian:
     def __init__(
         self, model: nn.Module, loss_fn: LossFn, x: Tensor, y: Tensor, *, chunk_size: int | None = None
     ) -> None:
+        x, y = torch.as_tensor(x), torch.as_tensor(y)
         if len(x) == 0 or len(x) != len(y):
             raise ValueError(f"x holds {len(x)} examples and y {len(y)}: they must be equal and at least 1")
         if chunk_size is not None and chunk_size < 1:
@@ -56,6 +57,8 @@ class Hessian:
         self._sizes = [p.numel() for p in self._parameters]
         self._chunk_size = len(x) if chunk_size is None else min(chunk_size, len(x))
         self._check()
+        if self._chunk_size < len(x):
+            self._check_mean()
         self._gradient = self._graph(0) if self._chunk_size == len(x) else None
 
     @property
@@ -136,6 +139,17 @@ class Hessian:
             raise ValueError(
                 f"two evaluations of the loss differ ({first.mean().item():.9g}, {second.mean().item():.9g}): "
                 "dropout/batch-norm in training mode: call model.eval()"
+            )
+
+    def _check_mean(self) -> None:
+        """Chunks are weighted by their lengths, which is right for a mean over examples only."""
+        with torch.no_grad():
+            outputs, y = self._model(self._x[: self._chunk_size])[:1], self._y[:1]
+            once, twice = self._loss_fn(outputs, y), self._loss_fn(torch.cat([outputs] * 2), torch.cat([y] * 2))
+        if not torch.isclose(once, twice, rtol=1e-4):
+            raise ValueError(
+                f"loss_fn is {once.item():.6g} on one example and {twice.item():.6g} on that example twice: with "
+                "chunk_size it must be a mean over examples"
             )
 
 

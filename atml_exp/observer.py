@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from atml_exp.data import Dataset, Split
 from atml_exp.loggers.logger import Logger
 from atml_exp.population import Population
-from atml_exp.probe import DataChangedError, Plan, Probe, Value, measure, scalars_and_arrays
+from atml_exp.probe import DataChangedError, Plan, Probe, Value, measure, reason, scalars_and_arrays
 from atml_exp.progress import Progress
 from atml_exp.recorder import RunWriter
 from atml_exp.schedule import due
@@ -149,7 +149,7 @@ class Observer:
             raise
         except Exception as error:
             if name not in recording.failures:
-                recording.failures[name] = f"step {population.step}: {type(error).__name__}: {error}"
+                recording.failures[name] = f"step {population.step}: {reason(error)}"
                 logging.getLogger("atml_exp").warning("probe %s failed at %s", name, recording.failures[name])
             return {}, {}
 

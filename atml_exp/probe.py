@@ -1,6 +1,7 @@
 """When a quantity is measured, and the guard that leaves training untouched by it."""
 
 import copy
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from atml_exp.data import Dataset, Split
 from atml_exp.fields import Incidental, Schedule, Start
 from atml_exp.schedule import due
 
-__all__ = ["DataChangedError", "Plan", "Probe", "Value", "measure", "scalars_and_arrays", "specimen"]
+__all__ = ["DataChangedError", "Plan", "Probe", "Value", "measure", "reason", "scalars_and_arrays", "specimen"]
 
 Value = float | bool | Tensor
 """A scalar (goes to the metrics) or an array (goes to the run's arrays)."""
@@ -94,6 +95,13 @@ def _untouched(data: Dataset) -> Iterator[None]:
 
 class DataChangedError(RuntimeError):
     """A probe changed the data that training goes on with: the run can't be trusted any more."""
+
+
+def reason(error: Exception) -> str:
+    """Why a probe failed, in a line; where in the code, unless it is a ValueError, which explains itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}" + ("" if isinstance(error, ValueError) else place)
 
 
 def scalars_and_arrays(name: str, values: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Tensor]]:

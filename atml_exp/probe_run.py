@@ -14,13 +14,15 @@ from torch import Tensor
 from atml_exp.compose import compose, dead_end, parse
 from atml_exp.errors import ConfigError
 from atml_exp.job import Job, build_job
-from atml_exp.probe import Probe, measure, scalars_and_arrays
+from atml_exp.probe import Probe, measure, reason, scalars_and_arrays
 from atml_exp.recorder import Checkpoint
 from atml_exp.runs import Run
 from atml_exp.settings import Settings
 from atml_exp.validate import validate
 
 __all__ = ["probe_run"]
+
+LONGEST = 32
 
 _CHOOSE = ("probe", "hydra.searchpath")
 _CHANGEABLE = ("probe", "device", "trusted_packages", "hydra")
@@ -31,8 +33,9 @@ def probe_run(directory: str | Path, overrides: Sequence[str] = ()) -> pd.DataFr
 
     directory: a finished run or one that goes on. overrides: `probe=sharpness` (without it, the run's own probes),
     `probe.sharpness.fn.k=5`, `device=cpu`. Probes of recorded arrays read what was recorded up to each
-    checkpoint's step. Arrays appear with their number of elements as the value of `name[size]`. A probe that fails
-    on a checkpoint is a warning with its reason, as in training.
+    checkpoint's step. Arrays of at most 32 elements appear as `name[0]`, `name[1]`, …, longer ones with their
+    number of elements as `name[size]`. A probe that fails on a checkpoint is a warning with its reason, as in
+    training.
 
     Raises ConfigError where the directory holds no run or no checkpoint, or an override isn't one of a probe's.
     """
@@ -56,11 +59,20 @@ def _measured(run: Run, job: Job, checkpoint: Checkpoint) -> Iterator[tuple[int,
         try:
             values = scalars_and_arrays(name, measure(probe, job.model, state, job.data, recorded))
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            logging.getLogger("atml_exp").warning("probe %s failed at step %d: %s", name, checkpoint.step, reason)
+            logging.getLogger("atml_exp").warning(
+                "probe %s failed at step %d: %s", name, checkpoint.step, reason(error)
+            )
             continue
-        sizes = {f"{n}[size]": float(a.numel()) for n, a in values[1].items()}
-        yield from ((checkpoint.step, named) for named in {**values[0], **sizes}.items())
+        entries = {key: value for n, a in values[1].items() for key, value in _entries(n, a)}
+        yield from ((checkpoint.step, named) for named in {**values[0], **entries}.items())
+
+
+def _entries(name: str, array: Tensor) -> Iterator[tuple[str, float]]:
+    """A short array's values as `name[0]`, `name[1]`, …; of a long one the number of elements as `name[size]`."""
+    if array.numel() > LONGEST:
+        yield f"{name}[size]", float(array.numel())
+    else:
+        yield from ((f"{name}[{i}]", float(v)) for i, v in enumerate(array.flatten()))
 
 
 def _check_recorded(run: Run, probes: Mapping[str, Probe]) -> None:
@@ -90,6 +102,7 @@ def _config_for(run: Run, overrides: Sequence[str]) -> DictConfig:
     """The run's config with the probes, device and trusted packages that the overrides ask for."""
     config = OmegaConf.merge(asdict(Settings()), OmegaConf.load(run.directory / "config.yaml"))
     assert isinstance(config, DictConfig)
+    config.logger = {}
     texts = dict(parse(overrides))
     for text, override in texts.items():
         key = override.key_or_group

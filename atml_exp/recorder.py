@@ -22,13 +22,12 @@ from torch import Tensor
 
 from atml_exp.files import write_arrays, write_atomically, write_json, write_text
 from atml_exp.lock import Lock
+from atml_exp.runs import SCHEMA
 
 __all__ = ["Checkpoint", "RunWriter"]
 
 FORMAT_VERSION = 1
 """Of the run directory; a reader for each former version stays."""
-
-_SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.string()), ("value", pa.float64())])
 
 
 class Checkpoint:
@@ -39,19 +38,17 @@ class Checkpoint:
             metadata = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         self.step = int(metadata["step"])
-        self.seconds = float(metadata["seconds"])
+        self.seconds = float(metadata.get("seconds", 0))
         self.model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         self.optimiser = {k.removeprefix("optimiser."): v for k, v in tensors.items() if k.startswith("optimiser.")}
 
     @staticmethod
-    def save(
-        path: Path, step: int, seconds: float, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]
-    ) -> None:
+    def save(path: Path, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor], **metadata: float) -> None:
         """Writes it atomically. Tensors that share memory are written each for itself."""
         tensors = {f"model.{n}": t for n, t in model.items()} | {f"optimiser.{n}": t for n, t in optimiser.items()}
         own = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
-        metadata = {"step": str(step), "seconds": repr(seconds)}
-        write_atomically(path, lambda p: save_file(own, p, metadata))
+        words = {key: repr(value) for key, value in metadata.items()}
+        write_atomically(path, lambda p: save_file(own, p, words))
 
 
 class RunWriter:
@@ -116,18 +113,19 @@ class RunWriter:
     def checkpoint(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
         """The state before `step` is measured; everything measured before lies on disk first."""
         self._flush_arrays(step)
-        Checkpoint.save(self._checkpoints / "resume.safetensors", step, self.seconds, model, optimiser)
+        path = self._checkpoints / "resume.safetensors"
+        Checkpoint.save(path, model, optimiser, step=step, seconds=self.seconds)
 
     def keep(self, step: int, model: Mapping[str, Tensor]) -> None:
-        """A checkpoint of the model for good."""
-        Checkpoint.save(self._checkpoints / f"step_{step:08d}.safetensors", step, self.seconds, model, {})
+        """A checkpoint of the model for good; equal runs have equal files."""
+        Checkpoint.save(self._checkpoints / f"step_{step:08d}.safetensors", model, {}, step=step)
 
     def finish(self, status: str, **info: Any) -> None:
         """Puts everything in its final form; run.json, written last, makes it count."""
         self._log.close()
-        columns = [[row[i] for row in self._rows] for i in range(len(_SCHEMA))]
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)]
-        table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
+        columns = [[row[i] for row in self._rows] for i in range(len(SCHEMA))]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
+        table = pa.Table.from_arrays(arrays, schema=SCHEMA)
         write_atomically(self.directory / "metrics.parquet", lambda p: pq.write_table(table, p))
         for name in self._array_names():
             steps, values = self._gathered(name)

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from atml_exp.build import instantiate
 from atml_exp.environment import command, environment
+from atml_exp.errors import ConfigError
 from atml_exp.figures.style import png
 from atml_exp.grouping import group_key
 from atml_exp.job import Job, build_job
@@ -68,6 +69,10 @@ def run(configs: Sequence[DictConfig], *, group: str | None = None) -> list[RunR
     for members in _groups(missing):
         _train_group(members, group)
     fresh = {p.job.id for p in missing}
+    for job in jobs:
+        if job.loggers and job.id not in fresh:
+            names = ", ".join(job.config.logger)
+            log.warning("run %s is there already: nothing is sent to %s; force=true trains anew", job.id, names)
     return [_result(pending[j.id], reused=j.id not in fresh) for j in jobs]
 
 
@@ -162,9 +167,12 @@ def _follow(
 def _record(member: _Pending, group: str | None, locks: ExitStack) -> Recording:
     job, entry = member.job, member.entry
     info = _info(job, entry)
-    writer = RunWriter(entry.directory, info, OmegaConf.to_yaml(job.config, resolve=True))
-    trusted = tuple(job.config.trusted_packages)
-    loggers = [Guarded(instantiate(node, trusted)) for node in job.config.logger.values()]
+    try:
+        writer = RunWriter(entry.directory, info, OmegaConf.to_yaml(job.config, resolve=True))
+    except OSError as error:
+        output_dir = job.resolved["output_dir"]
+        raise ConfigError(f"output_dir = {output_dir}: {error}; allowed: a folder that can be written") from error
+    loggers = [Guarded(logger) for logger in job.loggers]
     start = RunStart(
         run_id=entry.directory.name,
         directory=entry.directory,

@@ -1,6 +1,7 @@
 """Reads run directories: one, or thousands as one table. Needs no torch."""
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 
 __all__ = ["Run", "find_runs", "load"]
 
-COLUMNS = ["step", "epoch", "name", "value"]
+SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.string()), ("value", pa.float64())])
+"""Of the table of metrics."""
 
 
 class Run:
@@ -25,11 +27,14 @@ class Run:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """run.json; FileNotFoundError with a sentence where there is none."""
+        """run.json; FileNotFoundError where there is none, ValueError where it is damaged."""
         path = self.directory / "run.json"
         if not path.exists():
             raise FileNotFoundError(f"{self.directory} is not a run directory: it holds no run.json")
-        return json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
 
     @property
     def id(self) -> str:
@@ -90,8 +95,8 @@ def _table(directory: Path) -> pa.Table:
     log = directory / "metrics.jsonl"
     lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
     rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    frame = pd.DataFrame(rows, columns=COLUMNS).astype({"step": "int64", "epoch": "float64", "value": "float64"})
-    return pa.Table.from_pandas(frame, preserve_index=False)
+    columns = [[row[i] for row in rows] for i in range(len(SCHEMA))]
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
 
 
 def find_runs(path: str | Path) -> Iterator[Run]:
@@ -116,16 +121,18 @@ def load(path: str | Path = "outputs", **filters: Any) -> pd.DataFrame:
     (`model`, `model.width`, `optimiser.learning_rate`, `seed`, …; lists as text).
 
     filters: column = value or a list of values; dots as double underscores: `load(name="test/error", seed=[0, 1],
-    model="mlp", model__width=64, status="complete")`. Raises KeyError for a column that no run has.
+    model="mlp", model__width=64, status="complete")`; text is compared without regard to case. Raises KeyError for
+    a column that no run has, warns where no run has the value, and of a run.json that can't be read.
 
     The latest attempt of a run stands for it; `attempt=…` asks for particular ones.
     """
     wanted = {key.replace("__", "."): value for key, value in filters.items()}
     names = wanted.pop("name", None)
-    runs = [(r, _columns(r)) for r in find_runs(path)]
+    runs = [(r, _columns(r)) for r in find_runs(path) if _is_readable(r)]
     _check_columns(wanted, [c for _, c in runs])
     if "attempt" not in wanted:
         runs = _latest_attempts(runs)
+    _warn_of_missing(wanted, [c for _, c in runs])
     chosen = [(r, c) for r, c in runs if all(_matches(c.get(k), v) for k, v in wanted.items())]
     return _frame([r for r, _ in chosen], [c for _, c in chosen], names)
 
@@ -171,7 +178,27 @@ def _latest_attempts(runs: list[tuple[Run, dict[str, Any]]]) -> list[tuple[Run, 
 
 
 def _matches(value: Any, wanted: Any) -> bool:
-    return value in wanted if isinstance(wanted, list | tuple | set | range) else value == wanted
+    several = wanted if isinstance(wanted, list | tuple | set | range) else [wanted]
+    return _folded(value) in [_folded(w) for w in several]
+
+
+def _folded(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value
+
+
+def _is_readable(run: Run) -> bool:
+    try:
+        return bool(run.info)
+    except ValueError as error:
+        warnings.warn(f"{error}; the run is left out", stacklevel=3)
+        return False
+
+
+def _warn_of_missing(wanted: Mapping[str, Any], columns: list[dict[str, Any]]) -> None:
+    for key, value in wanted.items():
+        if columns and not any(_matches(c.get(key), value) for c in columns):
+            there = ", ".join(sorted({str(c[key]) for c in columns if key in c})[:20])
+            warnings.warn(f"no run has {key} = {value!r}; there are: {there}", stacklevel=3)
 
 
 def _frame(runs: list[Run], columns: list[dict[str, Any]], names: Any) -> pd.DataFrame:
@@ -179,15 +206,14 @@ def _frame(runs: list[Run], columns: list[dict[str, Any]], names: Any) -> pd.Dat
     with ThreadPoolExecutor(4) as pool:
         tables = list(pool.map(_table, [r.directory for r in runs]))
     lengths = [len(t) for t in tables]
-    empty = pa.table({c: pa.array([], t) for c, t in zip(COLUMNS, ("i8", "f8", "str", "f8"), strict=True)})
-    metrics = pa.concat_tables(tables) if tables else empty
+    metrics = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     metrics = metrics.set_column(2, "name", metrics["name"].dictionary_encode())
     keys = dict.fromkeys(["run_id", "attempt", "status"]) | {k: None for c in columns for k in c}
     owner = np.repeat(np.arange(len(runs)), lengths)
     frame = metrics.to_pandas()
     per_run = pd.DataFrame(columns, columns=list(keys))
     frame = pd.concat([per_run.take(owner).reset_index(drop=True), frame], axis=1)[
-        [*list(keys)[:3], *COLUMNS, *list(keys)[3:]]
+        [*list(keys)[:3], *SCHEMA.names, *list(keys)[3:]]
     ]
     if names is None:
         return frame

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from atml_exp.environment import environment
 from atml_exp.runs import Run
 
 __all__ = ["print_summary"]
@@ -30,6 +31,8 @@ def print_summary(results: Sequence[_Result], console: Console | None = None) ->
         run = Run(result.directory)
         console.print(_heading(run, result.reused), style="italic", highlight=False, soft_wrap=True)
         console.print(_table(run))
+        if result.reused and (difference := _made_elsewhere(run)):
+            console.print(f"made with {difference}: here the last digits may differ (force=true)", highlight=False)
         for probe, reason in (run.info.get("probe_failures") or {}).items():
             console.print(f"[yellow]probe {escape(probe)} failed:[/] {escape(reason)}", highlight=False)
         console.print(f"report: {_report(run)}", highlight=False, soft_wrap=True)
@@ -38,6 +41,17 @@ def print_summary(results: Sequence[_Result], console: Console | None = None) ->
 def _heading(run: Run, reused: bool) -> str:
     at = f" at step {run.info.get('diverged_at')}" if run.status == "diverged" else ""
     return f"run {run.directory.name}: {run.status}{at}{' (was there already)' if reused else ''}"
+
+
+def _made_elsewhere(run: Run) -> str:
+    """In what the machine that trained the run differs from this one, where that can change its numbers."""
+    here, there = environment(), run.info
+    pairs = {
+        "torch": (here["versions"]["torch"], (there.get("versions") or {}).get("torch")),
+        "threads": (here["machine"]["threads"], (there.get("machine") or {}).get("threads")),
+    }
+    differing = [f"{name} {then} (now {now})" for name, (now, then) in pairs.items() if then not in (None, now)]
+    return ", ".join(differing)
 
 
 def _table(run: Run) -> Table:

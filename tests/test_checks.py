@@ -91,7 +91,10 @@ def change_data(model, data):
             },
             "random state",
         ),
-        (lambda m, d: {"x": float("nan")}, "x is nan"),
+        (lambda m, d: 3.0, "returned a float: it must be a mapping"),
+        (lambda m, d: {"x": "much"}, "'x' is a str: values are numbers or tensors"),
+        (lambda m, d: {"x": float("nan")}, "x is nan: not finite"),
+        (lambda m, d: {"x": torch.tensor([1.0, float("inf")])}, "x holds values that are not finite"),
     ],
     ids=lambda v: getattr(v, "__name__", str(v)),
 )

@@ -221,6 +221,17 @@ def test_help_names_the_groups_and_does_without_torch(tmp_path):
     assert not any(line.endswith((" torch", " pandas", " sklearn")) for line in ended.stderr.splitlines())
 
 
+def test_a_folder_that_cannot_be_written_is_one_message(command, tmp_path):
+    (tmp_path / "outputs").touch()
+    message = command(*SMALL).message
+    assert message.startswith("atml-exp: output_dir = outputs: ")
+    assert "allowed: a folder that can be written" in message
+
+
+def test_help_for_what_is_no_override_is_one_message(command):
+    assert "did you mean model=VALUE?" in command("--help", "model").message
+
+
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_completes(command, tmp_path):
     overrides = (*SMALL, "recipe.steps=6000", "recipe.evaluate_every=1000it", "checkpoint.interval=0.05")

@@ -27,6 +27,12 @@ def test_folders_are_made_and_text_is_utf8(tmp_path):
     assert (tmp_path / "a" / "b").read_bytes() == "∇²L".encode()
 
 
+def test_files_have_the_permissions_that_the_user_gives_new_files(tmp_path):
+    (tmp_path / "own").touch()
+    write_text(tmp_path / "ours", "x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "own").stat().st_mode
+
+
 def test_json_is_strict(tmp_path):
     write_json(tmp_path / "f.json", {"a": float("nan"), "b": [float("inf"), 1.5], "c": (1, {"d": -float("inf")})})
     text = (tmp_path / "f.json").read_text()

@@ -252,3 +252,11 @@ def test_other_refusals():
 def test_as_float64():
     assert as_float64(torch.ones(2, requires_grad=True)).dtype == torch.float64
     assert not as_float64(torch.ones(2, requires_grad=True)).requires_grad
+
+
+def test_chunks_of_a_loss_that_is_no_mean_are_refused():
+    model, x, y = torch.nn.Linear(3, 2), torch.randn(10, 3), torch.zeros(10, 2)
+    with pytest.raises(ValueError, match="with chunk_size it must be a mean over examples"):
+        Hessian(model, lambda o, y: (o - y).square().sum(), x, y, chunk_size=4)
+    Hessian(model, lambda o, y: (o - y).square().sum() / len(y), x, y, chunk_size=4)
+    Hessian(model, lambda o, y: (o - y).square().sum(), x, y)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -188,6 +189,9 @@ def data_vandal(model, data):
     data.x.zero_()
     return {"done": 1.0}
 
+def crashing(model, data):
+    return {"x": 1 / 0}
+
 def broken(model, data):
     raise ValueError("this probe can't be measured")
 """
@@ -227,6 +231,10 @@ def test_a_probe_that_fails_is_recorded_with_its_reason_and_training_goes_on(tmp
     result = run_one(tmp_path, *vandals("broken"))
     assert result.status == "complete"
     assert "can't be measured" in Run(result.directory).info["probe_failures"]["vandal"]
+    crashed = run_one(tmp_path, *vandals("crashing"))
+    where = Run(crashed.directory).info["probe_failures"]["vandal"]
+    assert where.startswith("step 0: ZeroDivisionError: ")
+    assert re.search(r"\(.*\.py, line \d+\)$", where)
 
 
 def command(tmp_path, *overrides):
@@ -268,6 +276,13 @@ def wait_for_a_checkpoint(root: Path, process: subprocess.Popen) -> None:
         if list(root.glob("runs/*/checkpoints/resume.safetensors")):
             return
         time.sleep(0.01)
+
+
+def test_a_logger_is_told_nothing_of_a_run_that_is_there_and_the_user_is(tmp_path, caplog):
+    run_one(tmp_path)
+    result = run_one(tmp_path, "logger=[tensorboard]")
+    assert result.reused
+    assert "is there already: nothing is sent to tensorboard; force=true trains anew" in caplog.text
 
 
 def test_loggers_are_told_everything_and_cannot_stop_training(tmp_path):

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import atml_exp
+from atml_exp.recorder import RunWriter
 from atml_exp.runs import find_runs
 
 
@@ -61,6 +62,30 @@ def test_an_empty_folder_gives_an_empty_table_and_a_missing_one_an_error(tmp_pat
     assert len(atml_exp.load(tmp_path)) == 0
     with pytest.raises(FileNotFoundError, match="does not exist"):
         atml_exp.load(tmp_path / "nowhere")
+
+
+def test_a_run_that_has_measured_nothing_yet_harms_no_other(tmp_path):
+    write_run(tmp_path, 0)
+    begun = RunWriter(tmp_path / "runs" / "begun", {"run_id": "begun", "config": {"seed": 9}}, "")
+    frame = atml_exp.load(tmp_path)
+    assert set(frame.run_id) == {"run00000"}
+    assert frame.value.dtype == "float64"
+    begun.close()
+
+
+def test_a_damaged_run_is_left_out_with_its_name(tmp_path):
+    write_run(tmp_path, 0)
+    write_run(tmp_path, 1)
+    (tmp_path / "runs" / "run00001" / "run.json").write_text('{"run_id"')
+    with pytest.warns(UserWarning, match=r"run00001.run\.json is damaged: .*; the run is left out"):
+        assert set(atml_exp.load(tmp_path).run_id) == {"run00000"}
+
+
+def test_text_is_compared_without_case_and_a_value_that_nothing_has_is_told(tmp_path):
+    write_run(tmp_path, 0)
+    assert len(atml_exp.load(tmp_path, status="Complete")) > 0
+    with pytest.warns(UserWarning, match="no run has status = 'done'; there are: complete"):
+        assert len(atml_exp.load(tmp_path, status="done")) == 0
 
 
 def test_a_single_run_directory_or_the_folder_of_runs_can_be_named(tmp_path):

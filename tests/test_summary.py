@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
 from atml_exp.summary import print_summary
@@ -92,6 +93,15 @@ def test_a_probe_that_failed_is_named_with_its_reason(finished):
     failures = {"p[x]": "step 3: ValueError: [red] points"}
     text = printed(Result(finished({"train/loss": [(0, 1.0)]}, probe_failures=failures)))
     assert "probe p[x] failed: step 3: ValueError: [red] points\n" in text
+
+
+def test_a_run_that_was_made_under_other_conditions_says_so(finished):
+    directory = finished({"train/loss": [(0, 1.0)]}, machine={"threads": 77}, versions={"torch": "1.0"})
+    here = f"torch 1.0 (now {torch.__version__}), threads 77 (now {torch.get_num_threads()})"
+    assert f"made with {here}: here the last digits may differ" in printed(
+        Result(directory, reused=True), width=150
+    )
+    assert "made with" not in printed(Result(directory))
 
 
 def test_every_run_has_its_table(finished):

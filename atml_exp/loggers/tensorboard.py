@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,14 @@ class TensorboardLogger:
     """
 
     def __init__(self) -> None:
+        if find_spec("tensorboard") is None:
+            raise ConfigError("logger = tensorboard: the package is missing; pip install 'atml_exp[tensorboard]'")
         self._writer: SummaryWriter | None = None
         self._step = 0
 
     def start(self, run: RunStart) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise ConfigError(
-                "logger=tensorboard needs the package tensorboard: pip install 'atml_exp[tensorboard]'"
-            ) from error
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer = SummaryWriter(run.directory / "tensorboard")
         self._text("config", run.config)
         self._text("system", run.system)

@@ -43,6 +43,8 @@ def neural_collapse(features: Tensor, labels: Tensor, weight: Tensor, bias: Tens
     >>> all(abs(value) < 1e-12 for value in found.values())
     True
     """
+    features, labels, weight = map(torch.as_tensor, (features, labels, weight))
+    bias = None if bias is None else torch.as_tensor(bias)
     _check(features, labels, weight, bias)
     h, w = as_float64(features), as_float64(weight)
     y = labels.to(h.device).long()

@@ -35,8 +35,10 @@ def pruning(
     One shot, no fine-tuning, eval mode. Weights of two dimensions or more are pruned; biases and the parameters
     of normalisations are kept and don't count. Returns for each density, as in `magnitude/0.1`:
     `magnitude/…`, the largest kept; `random/…` and `random_std/…`, mean and population standard deviation over
-    `num_random` random masks. Raises ValueError if the model has no such weight.
+    `num_random` random masks. Raises ValueError if the model has no such weight, and as `magnitude_mask` does.
     """
+    for density in densities:
+        _check(density, scope)
     weights = {name: p.detach() for name, p in model.named_parameters() if p.dim() >= 2}
     if not weights:
         raise ValueError("the model has no weight of two dimensions or more: there is nothing to prune")

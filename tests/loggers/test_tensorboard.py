@@ -1,4 +1,3 @@
-import builtins
 import io
 import json
 
@@ -66,19 +65,10 @@ def test_everything_is_under_the_run_directory(tmp_path, monkeypatch):
     assert not list(elsewhere.iterdir())
 
 
-def test_without_the_package_the_message_says_how_to_get_it(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without_tensorboard(name, *args, **kwargs):
-        if "tensorboard" in name and not name.startswith("atml_exp"):
-            raise ModuleNotFoundError(f"No module named {name!r}")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_tensorboard)
-    logger = TensorboardLogger()
-    with pytest.raises(ConfigError, match=r"logger=tensorboard needs .* pip install 'atml_exp\[tensorboard\]'"):
-        logger.start(RunStart("a1", tmp_path, {}))
-    logger.finish("failed")  # nothing was opened: nothing to close
+def test_without_the_package_the_message_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("atml_exp.loggers.tensorboard.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"logger = tensorboard: .* pip install 'atml_exp\[tensorboard\]'"):
+        TensorboardLogger()
 
 
 def test_logging_before_the_start_is_refused():

@@ -200,3 +200,10 @@ def test_all_fall_when_a_net_is_trained_past_zero_error():
     after = collapse_of(model, Split(x, y))
     assert (model(x).argmax(1) == y).all()
     assert all(after[key] < 0.75 * before[key] for key in KEYS)
+
+
+def test_arrays_are_taken_as_tensors_are():
+    generator = torch.Generator().manual_seed(0)
+    h, w = torch.randn(30, 4, generator=generator), torch.randn(3, 4, generator=generator)
+    y, b = torch.arange(30) % 3, torch.zeros(3)
+    assert neural_collapse(h.numpy(), y.numpy(), w.numpy(), b.numpy()) == neural_collapse(h, y, w, b)

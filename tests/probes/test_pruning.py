@@ -160,3 +160,9 @@ def test_model_and_modes_are_left_untouched():
     assert all(module.training for module in model.modules())
     assert torch.equal(state, torch.get_rng_state())
     assert pruning.suited_tasks == {"classification"}
+
+
+def test_each_density_is_checked_before_anything_is_measured():
+    model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"density is 1\.3"):
+        pruning(model, Split(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)), densities=(1.0, 1.3))
