@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from atml_exp.files import write_arrays, write_atomically, write_json, write_text
@@ -48,7 +48,7 @@ class Checkpoint:
         tensors = {f"model.{n}": t for n, t in model.items()} | {f"optimiser.{n}": t for n, t in optimiser.items()}
         own = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
         words = {key: repr(value) for key, value in metadata.items()}
-        write_atomically(path, lambda p: save_file(own, p, words))
+        write_atomically(path, lambda p: p.write_bytes(save(own, words)))
 
 
 class RunWriter:

@@ -58,6 +58,9 @@ def test_a_run_leaves_everything_that_a_reader_needs(tmp_path):
     assert done.info["versions"]["torch"] == torch.__version__
     assert (result.directory / "report.html").exists()
     assert Checkpoint(done.checkpoints[-1]).step == 40
+    (tmp_path / "own").touch()
+    written = [p for p in result.directory.rglob("*") if p.is_file()]
+    assert {p.stat().st_mode for p in written} == {(tmp_path / "own").stat().st_mode}
 
 
 def test_a_finished_run_is_returned_and_not_trained_again(tmp_path):
