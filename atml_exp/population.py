@@ -6,7 +6,7 @@ job run alone, since every draw comes from its own seed and no operation mixes r
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from atml_exp.errors import ConfigError
 from atml_exp.layout import Layout
 from atml_exp.optimisers.optimiser import Optimiser, State
 from atml_exp.seeds import seeded_globally
+from atml_exp.tracing import traced
 
 __all__ = ["BatchGradient", "Loss", "Population", "assemble", "draws_randomness", "update"]
 
@@ -32,7 +33,7 @@ class Population:
     w: (P,) or (R, P). buffers: each (…) or (R, …), batch-norm statistics and parameters that aren't trained.
     slots: the module's own trainable parameters, in the layout's order.
     state: the optimiser's. step: updates made so far. loss: of the latest mini-batch, () or (R,).
-    seeds: one for each replica.
+    seeds: one for each replica. recorded: the step of R > 1, as operations, for each shape of a mini-batch.
     """
 
     model: nn.Module
@@ -45,6 +46,7 @@ class Population:
     step: int = 0
     loss: Tensor | None = None
     stochastic: bool = False
+    recorded: dict[Any, Callable[..., Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -168,9 +170,13 @@ class BatchGradient:
         def replica_loss(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             return loss_fn(functional_call(model, {**layout.named(w), **buffers}, (x,)), y)
 
-        batch = self._batch
+        batch, recorded = self._batch, self._population.recorded
         axes = (0, 0, 0 if batch.x_stacked else None, 0 if batch.y_stacked else None)
-        g, self.loss = vmap(grad_and_value(replica_loss), in_dims=axes)(w, buffers, batch.x, batch.y)
+        key = (id(loss_fn), batch.x.shape, batch.y.shape, axes)
+        if key not in recorded:
+            eager = vmap(grad_and_value(replica_loss), in_dims=axes)
+            recorded[key] = traced(eager, w, buffers, batch.x, batch.y)
+        g, self.loss = recorded[key](w, buffers, batch.x, batch.y)
         return g
 
 

@@ -1,0 +1,73 @@
+"""What is recorded gives the same numbers bit for bit, or isn't used."""
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from atml_exp.tracing import traced
+
+
+def test_gradients_of_stacked_models_bit_for_bit_on_other_values_than_those_recorded():
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+    generator = torch.Generator().manual_seed(0)
+
+    def draw():
+        weights = {n: torch.randn(6, *p.shape, generator=generator) for n, p in model.named_parameters()}
+        return weights, torch.randn(6, 8, 4, generator=generator), torch.randint(0, 3, (6, 8), generator=generator)
+
+    def loss(weights, x, y):
+        return nn.functional.cross_entropy(functional_call(model, weights, (x,)), y)
+
+    eager = vmap(grad_and_value(loss))
+    recorded = traced(eager, *draw())
+    assert recorded is not eager
+    arguments = draw()
+    (g, value), (expected, expected_value) = recorded(*arguments), eager(*arguments)
+    assert torch.equal(value, expected_value)
+    assert all(torch.equal(g[n], expected[n]) for n in expected)
+
+
+def test_what_is_written_into_arguments_is_written_again():
+    def step(total, x):
+        total.add_(x)
+        return total * 2
+
+    recorded = traced(step, torch.zeros(2), torch.ones(2))
+    assert recorded is not step
+    total = torch.ones(2)
+    assert recorded(total, torch.full((2,), 3.0)).tolist() == [8.0, 8.0]
+    assert total.tolist() == [4.0, 4.0]
+
+
+def test_the_arguments_it_is_recorded_on_stay_as_they_are():
+    total = torch.zeros(2)
+    traced(lambda t: t.add_(1), total)
+    assert total.tolist() == [0.0, 0.0]
+
+
+def test_multiplication_by_one_is_left_out_but_not_by_a_tensor_of_ones():
+    recorded = traced(lambda x, y: (x * 1).expand(3) * y, torch.zeros(3), torch.ones(3))
+    targets = [n.target for n in recorded.graph.nodes if n.op == "call_function"]
+    assert targets == [torch.ops.aten.mul.Tensor]
+    assert recorded(torch.ones(3), torch.full((3,), 2.0)).tolist() == [2.0, 2.0, 2.0]
+
+
+def branching(x):
+    return x if x.sum() > 0 else -x
+
+
+class Counting:
+    """Gives another value at each call."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return x + self.calls
+
+
+@pytest.mark.parametrize("fn", [branching, Counting()], ids=["branch", "state"])
+def test_functions_that_are_more_than_their_operations_run_as_they_are(fn):
+    assert traced(fn, torch.ones(2)) is fn
