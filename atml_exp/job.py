@@ -1,6 +1,6 @@
 """From a config to the objects of a run: the same path for training and for probing what was trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from atml_exp.build import instantiate
-from atml_exp.data import Dataset
+from atml_exp.data import Dataset, Split
 from atml_exp.device import choose_device
 from atml_exp.identity import run_id
 from atml_exp.population import Loss
@@ -44,9 +44,10 @@ class Job:
     def seed(self) -> int:
         return int(self.resolved["seed"])
 
-    def evaluate(self, model: nn.Module, split: Any) -> Mapping[str, Value]:
+    @property
+    def evaluate(self) -> Callable[[nn.Module, Split], Mapping[str, Value]]:
         """Loss and error of a model on a split."""
-        return performance(model, split, loss=self.loss_fn)
+        return partial(performance, loss=self.loss_fn)
 
 
 def build_job(config: DictConfig, datasets: dict[str, Dataset] | None = None) -> Job:

@@ -14,12 +14,23 @@ from torch import Tensor, nn
 from atml_exp.data import Dataset, Split
 from atml_exp.loggers.logger import Logger
 from atml_exp.population import Population
-from atml_exp.probe import DataChangedError, Plan, Probe, Value, measure, reason, scalars_and_arrays
+from atml_exp.probe import (
+    DataChangedError,
+    Plan,
+    Probe,
+    Value,
+    measure,
+    measure_each,
+    reason,
+    scalars_and_arrays,
+)
 from atml_exp.progress import Progress
 from atml_exp.recorder import RunWriter
 from atml_exp.schedule import due
 
 __all__ = ["Observer", "Recording"]
+
+log = logging.getLogger("atml_exp")
 
 EVALUATIONS: tuple[Literal["train"], Literal["test"]] = ("train", "test")
 """The probes of loss and error on each split: they come first, and are still measured where a run diverges."""
@@ -113,21 +124,48 @@ class Observer:
 
     def _measure(self, names: list[str], population: Population, learning_rate: Any) -> None:
         finite = population.finite()
+        together = self._together(names, population) if population.stacked else {}
         for r, recording in enumerate(self.recordings):
             if recording.diverged_at is not None:
                 continue
             if not finite[r]:
                 recording.diverged_at = population.step
             rate = float(learning_rate[r]) if isinstance(learning_rate, Tensor) else float(learning_rate)
-            self._measure_replica(names, population, r, rate)
+            self._measure_replica(names, population, r, rate, {n: v[r] for n, v in together.items()})
 
-    def _measure_replica(self, names: list[str], population: Population, r: int, rate: float) -> None:
+    def _together(self, names: list[str], population: Population) -> dict[str, Sequence[Mapping[str, Value]]]:
+        """What the probes say that can measure all replicas at once."""
+        data = [recording.data for recording in self.recordings]
+        found: dict[str, Sequence[Mapping[str, Value]]] = {}
+        for name in names:
+            try:
+                values = measure_each(self._probes[name], population.model, population.named, data)
+            except DataChangedError:
+                raise
+            except Exception as error:  # one by one, each replica gets its numbers or its own reason
+                log.info("probe %s is measured replica by replica: %s", name, error)
+                continue
+            if values is not None:
+                found[name] = values
+        return found
+
+    def _measure_replica(
+        self,
+        names: list[str],
+        population: Population,
+        r: int,
+        rate: float,
+        known: Mapping[str, Mapping[str, Value]],
+    ) -> None:
         recording, step = self.recordings[r], population.step
         scalars: dict[str, float] = {"optimiser/learning_rate": rate} if "train" in names else {}
         for name in names:
             if recording.diverged_at is not None and name not in EVALUATIONS:
                 continue
-            values, arrays = self._values(name, population, r)
+            if name in known:
+                values, arrays = scalars_and_arrays(name, known[name])
+            else:
+                values, arrays = self._values(name, population, r)
             scalars |= values
             recording.writer.arrays(step, arrays)
             if name in EVALUATIONS and not math.isfinite(values.get(f"{name}/loss", 0.0)):
@@ -150,7 +188,7 @@ class Observer:
         except Exception as error:
             if name not in recording.failures:
                 recording.failures[name] = f"step {population.step}: {reason(error)}"
-                logging.getLogger("atml_exp").warning("probe %s failed at %s", name, recording.failures[name])
+                log.warning("probe %s failed at %s", name, recording.failures[name])
             return {}, {}
 
     def _write(self, recording: Recording, step: int, scalars: Mapping[str, float]) -> None:

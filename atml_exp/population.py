@@ -63,6 +63,11 @@ class Population:
         buffers = {n: b[r] for n, b in self.buffers.items()} if self.stacked else self.buffers
         return {**self.layout.named(row), **buffers}
 
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """Parameters and buffers by name, with the leading axis (R, …) where stacked: views."""
+        return {**self.layout.named(self.w), **self.buffers}
+
     def optimiser_state(self, r: int) -> State:
         """The optimiser's state of replica r: views."""
         return {n: s[r] for n, s in self.state.items()} if self.stacked else self.state

@@ -2,10 +2,11 @@
 
 import copy
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,20 @@ from atml_exp.data import Dataset, Split
 from atml_exp.fields import Incidental, Schedule, Start
 from atml_exp.schedule import due
 
-__all__ = ["DataChangedError", "Plan", "Probe", "Value", "measure", "reason", "scalars_and_arrays", "specimen"]
+__all__ = [
+    "DataChangedError",
+    "Plan",
+    "Probe",
+    "Value",
+    "measure",
+    "measure_each",
+    "over_replicas",
+    "reason",
+    "scalars_and_arrays",
+    "specimen",
+]
+
+_F = TypeVar("_F", bound=Callable[..., object])
 
 Value = float | bool | Tensor
 """A scalar (goes to the metrics) or an array (goes to the run's arrays)."""
@@ -75,6 +89,34 @@ def measure(
             return probe.fn(recorded(probe.reads))
         split: Split = getattr(data, probe.split)
         return probe.fn(specimen(model, state), split)
+
+
+def over_replicas(vectorised: Callable[..., Sequence[Mapping[str, Value]]]) -> Callable[[_F], _F]:
+    """Declares how a quantity is measured on R replicas at once, to the same values up to rounding.
+
+    vectorised(model, state, splits, **options) → R mappings; state: {name: (R, …)}; splits: of each replica.
+    """
+
+    def mark(fn: _F) -> _F:
+        fn.over_replicas = vectorised  # type: ignore[attr-defined]
+        return fn
+
+    return mark
+
+
+def measure_each(
+    probe: Probe, model: nn.Module, state: Mapping[str, Tensor], data: Sequence[Dataset]
+) -> Sequence[Mapping[str, Value]] | None:
+    """The probe's values for each of R replicas, or None where it has no vectorised form. state: {name: (R, …)}."""
+    fn, options = (probe.fn.func, probe.fn.keywords) if isinstance(probe.fn, partial) else (probe.fn, {})
+    vectorised = getattr(fn, "over_replicas", None)
+    if vectorised is None or probe.reads is not None:
+        return None
+    with ExitStack() as guards:
+        for each in {id(d): d for d in data}.values():
+            guards.enter_context(_untouched(each))
+        splits: list[Split] = [getattr(d, probe.split) for d in data]
+        return vectorised(copy.deepcopy(model).eval(), state, splits, **options)
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """What a model computes on given inputs, read without leaving a trace in it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
-__all__ = ["evaluation_mode", "penultimate_features", "predict"]
+__all__ = ["evaluation_mode", "penultimate_features", "predict", "predict_each"]
 
 
 @contextmanager
@@ -32,6 +32,22 @@ def predict(
     Raises ValueError if x holds no example.
     """
     return _collect(lambda output: output, model, x, parameters or {}, batch_size)
+
+
+def predict_each(
+    model: nn.Module, state: Mapping[str, Tensor], x: Sequence[Tensor], *, batch_size: int = 65536
+) -> Tensor:
+    """The outputs (R, N, …) of R replicas of a model, as `predict` gives them, in one forward pass.
+
+    state: parameters and buffers by name, each (R, …). x: the inputs (N, …) of each replica; one object where they
+    share it. batch_size: examples at a time, over all replicas.
+    """
+    shared = all(other is x[0] for other in x)
+    size = max(1, batch_size // len(x))
+    batches = x[0].split(size) if shared else torch.stack(list(x)).split(size, 1)
+    forward = vmap(lambda state, x: functional_call(model, state, (x,)), in_dims=(0, None if shared else 0))
+    with evaluation_mode(model), torch.no_grad():
+        return torch.cat([forward(dict(state), batch) for batch in batches], 1)
 
 
 def penultimate_features(model: nn.Module, x: Tensor, *, batch_size: int = 4096) -> tuple[Tensor, nn.Linear]:

@@ -1,17 +1,29 @@
 """Loss and error of a model on a split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
 from atml_exp.data import Split
 from atml_exp.losses.cross_entropy import cross_entropy
-from atml_exp.probe import Value
-from atml_exp.probes.features import predict
+from atml_exp.probe import Value, over_replicas
+from atml_exp.probes.features import predict, predict_each
 
 __all__ = ["misclassified", "performance"]
 
 
+def _of_each(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    data: Sequence[Split],
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+) -> list[dict[str, Value]]:
+    outputs = predict_each(model, state, [split.x for split in data])
+    return [_values(o, split.y, loss) for o, split in zip(outputs, data, strict=True)]
+
+
+@over_replicas(_of_each)
 def performance(
     model: nn.Module, data: Split, *, loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy
 ) -> dict[str, Value]:
@@ -20,11 +32,14 @@ def performance(
     Integer labels: `error`, the fraction misclassified. Floating targets: `r_squared` = 1 − Σ‖y − o‖²/Σ‖y − ȳ‖²,
     over all outputs together; left out where the targets don't vary, as it is undefined there.
     """
-    outputs = predict(model, data.x)
-    value = loss(outputs, data.y).item()
-    if not data.y.is_floating_point():
-        return {"loss": value, "error": misclassified(outputs, data.y)}
-    explained = _r_squared(outputs, data.y)
+    return _values(predict(model, data.x), data.y, loss)
+
+
+def _values(outputs: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Value]:
+    value = loss(outputs, y).item()
+    if not y.is_floating_point():
+        return {"loss": value, "error": misclassified(outputs, y)}
+    explained = _r_squared(outputs, y)
     return {"loss": value} if explained is None else {"loss": value, "r_squared": explained}
 
 

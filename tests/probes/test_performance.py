@@ -6,6 +6,8 @@ from sklearn.metrics import r2_score
 from torch import Tensor, nn
 
 from atml_exp.data import Split
+from atml_exp.losses.cross_entropy import cross_entropy
+from atml_exp.probes.features import predict_each
 from atml_exp.probes.performance import misclassified, performance
 
 
@@ -64,3 +66,26 @@ def test_eval_mode_and_the_same_loss_beyond_one_batch():
 def test_an_empty_split_is_refused():
     with pytest.raises(ValueError, match="x holds no example"):
         performance(nn.Identity(), Split(torch.ones(0, 3), torch.ones(0).long()))
+
+
+def test_replicas_measured_together_are_those_measured_one_by_one():
+    torch.manual_seed(0)
+    models = [
+        nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 3)).double() for _ in range(3)
+    ]
+    state = {n: torch.stack([m.state_dict()[n] for m in models]) for n in models[0].state_dict()}
+    x = torch.randn(50, 4, dtype=torch.float64)
+    shared = [Split(x, torch.randint(0, 3, (50,))) for _ in models]
+    own = [Split(torch.randn(50, 4, dtype=torch.float64), s.y) for s in shared]
+    for splits in (shared, own):
+        together = performance.over_replicas(models[0], state, splits, loss=cross_entropy)
+        for model, split, found in zip(models, splits, together, strict=True):
+            assert found == pytest.approx(performance(model, split), rel=1e-12)
+
+
+def test_many_examples_are_taken_in_batches():
+    model = nn.Linear(2, 3)
+    state = {n: torch.stack([p.detach()] * 2) for n, p in model.named_parameters()}
+    x = torch.randn(101, 2)
+    found = predict_each(model, state, [x, x], batch_size=20)
+    torch.testing.assert_close(found, torch.stack([model(x).detach()] * 2))
