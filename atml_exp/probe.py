@@ -130,7 +130,8 @@ def _untouched(data: Dataset) -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
-        torch.use_deterministic_algorithms(deterministic)
+        if torch.are_deterministic_algorithms_enabled() != deterministic:  # the setter imports for a second
+            torch.use_deterministic_algorithms(deterministic)
         if [t._version for t in tensors] != versions:
             raise DataChangedError("a probe wrote into the data in place: it must work on a copy")
 
