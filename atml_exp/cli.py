@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from atml_exp.errors import ConfigError, RunBusyError
+from atml_exp.launchers.fused import register_launcher
 from atml_exp.search_path import add_working_directory, configs_directory, register_search_path
 
 __all__ = ["main"]
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     failures: list[str] = []
     try:
         if not _only_shows(arguments):
-            _preflight(_compose(arguments), arguments.multirun)
+            _preflight(_compose(arguments), arguments.multirun and not _is_fused(arguments))
         elif arguments.cfg or (arguments.help and arguments.overrides):
             _compose(arguments)
         _hand_over(failures)
@@ -58,6 +59,11 @@ def _only_shows(arguments: Any) -> bool:
     """Whether nothing is to be run: help, a config to print, completion."""
     shows = ("help", "hydra_help", "version", "cfg", "info", "shell_completion", "package")
     return any(getattr(arguments, name, None) for name in shows)
+
+
+def _is_fused(arguments: Any) -> bool:
+    """Whether the launcher itself builds all jobs before it trains any."""
+    return any(o.startswith("hydra/launcher=fused") for o in arguments.overrides)
 
 
 def _compose(arguments: Any) -> list[DictConfig]:
@@ -92,6 +98,7 @@ def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
 
 def _hand_over(failures: list[str]) -> None:
     register_search_path()
+    register_launcher()
 
     @hydra.main(version_base="1.3", config_path=str(configs_directory()), config_name="config")
     def task(config: DictConfig) -> None:

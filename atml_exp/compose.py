@@ -26,7 +26,7 @@ from atml_exp.schema import nearest
 from atml_exp.search_path import configs_directory, register_search_path
 from atml_exp.settings import GROUPS
 
-__all__ = ["compose", "compose_each", "dead_end", "parse", "sweep_jobs", "swept"]
+__all__ = ["compose", "compose_each", "compose_in_application", "dead_end", "parse", "sweep_jobs", "swept"]
 
 Choices = Mapping[str, Sequence[str]]
 """The choices of each config group; nested groups as `dataset/wrapper`."""
@@ -57,9 +57,14 @@ def compose_each(
     Jobs that choose the same from the groups are composed once; what else they say is then written into copies.
     """
     with _hydra(config_dir, extra_dirs):
-        find = cache(lambda *search: _choices(config_name, search))
-        chosen = cache(lambda *overrides: _compose(list(overrides), config_name, find))
-        return [_with_values(list(overrides), config_name, find, chosen) for overrides in jobs]
+        return compose_in_application(jobs, config_name)
+
+
+def compose_in_application(jobs: Sequence[Sequence[str]], config_name: str = "config") -> list[DictConfig]:
+    """The configs of several jobs inside a running Hydra application, with its search for configs."""
+    find = cache(lambda *search: _choices(config_name, search))
+    chosen = cache(lambda *overrides: _compose(list(overrides), config_name, find))
+    return [_with_values(list(overrides), config_name, find, chosen) for overrides in jobs]
 
 
 def _with_values(

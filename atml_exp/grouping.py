@@ -4,10 +4,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from atml_exp.identity import identity
 from atml_exp.job import Job
+from atml_exp.layout import Layout
 
-__all__ = ["group_key"]
+__all__ = ["group_key", "is_out_of_memory", "population_size"]
+
+WORKING_SET = 12e6
+"""Bytes of weights, gradients, velocities and their temporaries that a population's step passes over. Chosen by us:
+of MLPs with 26,000 weights, 16 to 32 train fastest together on a CPU, of those with 3,500 about 128."""
 
 
 def group_key(job: Job) -> str:
@@ -41,3 +48,20 @@ def _without_numbers(node: Any, only_below: str | None = None) -> Any:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def population_size(job: Job) -> int:
+    """How many models like this one train fastest together, from 8 to 512: what stays in a CPU's cache.
+
+    On a GPU 512, which memory may halve.
+    """
+    if job.device.type != "cpu":
+        return 512
+    weights = Layout.of(job.model).size * job.dtype.itemsize
+    return max(8, min(512, round(WORKING_SET / (5 * weights))))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that a device's or the machine's memory didn't suffice."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text

@@ -17,13 +17,14 @@ from atml_exp.build import instantiate
 from atml_exp.environment import command, environment
 from atml_exp.errors import ConfigError
 from atml_exp.figures.style import png
-from atml_exp.grouping import group_key
+from atml_exp.grouping import group_key, is_out_of_memory, population_size
 from atml_exp.job import Job, build_job
-from atml_exp.ledger import Entry, look_up
+from atml_exp.ledger import FINISHED, Entry, look_up
 from atml_exp.loggers.logger import Guarded, RunStart
 from atml_exp.observer import Observer, Recording
 from atml_exp.optimisers.optimiser import stack
 from atml_exp.population import Population, assemble, draws_randomness
+from atml_exp.probe import DataChangedError
 from atml_exp.progress import Progress
 from atml_exp.recorder import RunWriter
 from atml_exp.report import pictures_of, write_report
@@ -38,13 +39,17 @@ log = logging.getLogger("atml_exp")
 
 @dataclass(frozen=True)
 class RunResult:
-    """directory: of the run. status: complete, diverged or failed. reused: it was there. final: last values."""
+    """directory: of the run. status: complete, diverged or failed, with the error. reused: it was there.
+
+    final: the last value of each metric.
+    """
 
     id: str
     directory: Path
     status: str
     reused: bool
     final: Mapping[str, float]
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,22 @@ class _Pending:
     entry: Entry
 
 
-def run(configs: Sequence[DictConfig], *, group: str | None = None) -> list[RunResult]:
+def run(
+    configs: Sequence[DictConfig],
+    *,
+    group: str | None = None,
+    keep_going: bool = False,
+    retry_failed: bool = True,
+    max_replicas: int | None = None,
+    reports: bool = True,
+) -> list[RunResult]:
     """Trains what the ledger lacks and returns a result for each config, in order.
 
     All jobs are built before any is trained. Those that differ only in what can be stacked train as one population.
-    A job that appears twice is trained once. group: the sweep's name, for loggers.
+    A job that appears twice is trained once. group: the sweep's name, for loggers. keep_going: a population that
+    fails is noted, and the next is trained. retry_failed: train again what failed before. max_replicas: models in
+    one population; None: chosen from their size. reports: draw each run's; one that is missing is drawn when the
+    run is asked for alone.
 
     Raises ConfigError before any training where a config doesn't fit; KeyboardInterrupt after saving what can be
     gone on with; RunBusyError where another process trains one of the runs.
@@ -65,46 +81,65 @@ def run(configs: Sequence[DictConfig], *, group: str | None = None) -> list[RunR
     datasets: dict[str, Any] = {}
     jobs = [build_job(c, datasets) for c in configs]
     pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
-    missing = [p for p in pending.values() if not p.entry.finished]
-    for members in _groups(missing):
-        _train_group(members, group)
+    missing = [p for p in pending.values() if not p.entry.finished and (retry_failed or not _has_failed(p))]
+    for members in _groups(missing, max_replicas):
+        _train(members, group, keep_going, reports)
     fresh = {p.job.id for p in missing}
     for job in jobs:
         if job.loggers and job.id not in fresh:
             names = ", ".join(job.config.logger)
             log.warning("run %s is there already: nothing is sent to %s; force=true trains anew", job.id, names)
-    return [_result(pending[j.id], reused=j.id not in fresh) for j in jobs]
+    return [_result(pending[j.id], reports, reused=j.id not in fresh) for j in jobs]
 
 
 def _entry(job: Job) -> Entry:
     return look_up(job.resolved["output_dir"], job.id, force=job.resolved["force"])
 
 
-def _groups(pending: Sequence[_Pending]) -> list[list[_Pending]]:
+def _has_failed(pending: _Pending) -> bool:
+    directory = pending.entry.directory
+    return (directory / "run.json").exists() and Run(directory).status == "failed"
+
+
+def _train(members: list[_Pending], group: str | None, keep_going: bool, reports: bool) -> None:
+    """One population; in halves where the memory doesn't suffice."""
+    try:
+        _train_group(members, group, reports)
+    except Exception as error:
+        if len(members) > 1 and is_out_of_memory(error):
+            log.info("%d models don't fit in memory together: trained in halves", len(members))
+            for half in (members[: len(members) // 2], members[len(members) // 2 :]):
+                _train(half, group, keep_going, reports)
+        elif not keep_going or isinstance(error, ConfigError | DataChangedError):
+            raise  # after these no other run can be trusted to end well
+
+
+def _groups(pending: Sequence[_Pending], max_replicas: int | None) -> list[list[_Pending]]:
     groups: dict[Any, list[_Pending]] = {}
     for p in pending:
         key = (group_key(p.job), RunWriter.resume_step(p.entry.directory))
         groups.setdefault(key, []).append(p)
-    return [members for group in groups.values() for members in _trained_together(group)]
+    return [members for group in groups.values() for members in _trained_together(group, max_replicas)]
 
 
-def _trained_together(group: list[_Pending]) -> list[list[_Pending]]:
-    """Models that draw random numbers while they train, as dropout does, are trained one by one."""
-    return [[p] for p in group] if len(group) > 1 and _stochastic(group[0].job) else [group]
+def _trained_together(group: list[_Pending], max_replicas: int | None) -> list[list[_Pending]]:
+    """Populations of a good size; models that draw random numbers while they train, as dropout does, one by one."""
+    size = 1 if len(group) > 1 and _stochastic(group[0].job) else max_replicas or population_size(group[0].job)
+    return [group[i : i + size] for i in range(0, len(group), size)]
 
 
 def _stochastic(job: Job) -> bool:
     return draws_randomness(job.model, job.data.train.x[:2])
 
 
-def _result(pending: _Pending, *, reused: bool) -> RunResult:
+def _result(pending: _Pending, reports: bool, *, reused: bool) -> RunResult:
     run = Run(pending.entry.directory)
-    if not (run.directory / "report.html").exists():
+    if reports and run.status in FINISHED and not (run.directory / "report.html").exists():
         _safely("the report", lambda: write_report(run.directory))
-    return RunResult(pending.job.id, run.directory, run.status, reused, run.final)
+    return RunResult(pending.job.id, run.directory, run.status, reused, run.final, run.info.get("error", ""))
 
 
-def _train_group(members: Sequence[_Pending], group: str | None) -> None:
+def _train_group(members: Sequence[_Pending], group: str | None, reports: bool) -> None:
     """Trains one population and leaves a finished run directory for each member."""
     jobs = [m.job for m in members]
     first = jobs[0]
@@ -132,7 +167,7 @@ def _train_group(members: Sequence[_Pending], group: str | None) -> None:
         recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
         _follow(recipe, partial(fit, bench), population, observer, recordings)
     for recording in recordings:
-        _conclude(recording, observer)
+        _conclude(recording, observer, reports)
 
 
 def _follow(
@@ -226,7 +261,7 @@ def _progress(job: Job, size: int, total: int) -> Progress:
     return Progress(total, description, enabled=job.resolved["progress"])
 
 
-def _conclude(recording: Recording, observer: Observer) -> None:
+def _conclude(recording: Recording, observer: Observer, reports: bool) -> None:
     """Finishes the directory, then shows it: a report, and its pictures to the loggers."""
     status = "complete" if recording.diverged_at is None else "diverged"
     recording.writer.finish(
@@ -237,7 +272,8 @@ def _conclude(recording: Recording, observer: Observer) -> None:
         probe_failures=recording.failures,
     )
     directory = recording.writer.directory
-    _safely("the report", lambda: write_report(directory))
+    if reports:
+        _safely("the report", lambda: write_report(directory))
     if recording.loggers:
         _safely("the pictures", lambda: _send_pictures(recording))
     for logger in recording.loggers:

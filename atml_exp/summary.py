@@ -12,7 +12,7 @@ from rich.table import Table
 from atml_exp.environment import environment
 from atml_exp.runs import Run
 
-__all__ = ["print_summary"]
+__all__ = ["print_summary", "print_sweep"]
 
 _FIRST = ("train/loss", "test/loss", "train/error", "test/error")
 
@@ -22,6 +22,13 @@ class _Result(Protocol):
     def directory(self) -> Path: ...
     @property
     def reused(self) -> bool: ...
+
+
+class _Outcome(_Result, Protocol):
+    @property
+    def status(self) -> str: ...
+    @property
+    def error(self) -> str: ...
 
 
 def print_summary(results: Sequence[_Result], console: Console | None = None) -> None:
@@ -41,6 +48,24 @@ def print_summary(results: Sequence[_Result], console: Console | None = None) ->
 def _heading(run: Run, reused: bool) -> str:
     at = f" at step {run.info.get('diverged_at')}" if run.status == "diverged" else ""
     return f"run {run.directory.name}: {run.status}{at}{' (was there already)' if reused else ''}"
+
+
+def print_sweep(results: Sequence[_Outcome], jobs: Sequence[Sequence[str]], console: Console | None = None) -> None:
+    """How many jobs were done, reused, diverged and failed; which failed and why; how to read them as one table."""
+    console = console or Console(width=None if Console().is_terminal else 100)
+    counts: dict[str, int] = {}
+    for result in results:
+        kind = "reused" if result.reused and result.status == "complete" else result.status
+        counts[kind] = counts.get(kind, 0) + 1
+    said = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
+    console.print(f"sweep of {len(results)} jobs: {said}", highlight=False)
+    for overrides, result in zip(jobs, results, strict=True):
+        if result.status in ("failed", "diverged"):
+            why = f": {result.error}" if result.error else ""
+            console.print(escape(f"  {result.status}: {' '.join(overrides)}{why}"), highlight=False, soft_wrap=True)
+    if results:
+        folder = results[0].directory.parent.parent
+        console.print(f'all as one table: atml_exp.load("{folder}")', highlight=False, soft_wrap=True)
 
 
 def _made_elsewhere(run: Run) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from atml_exp.compose import compose
 from atml_exp.runner import run
-from atml_exp.runs import Run
+from atml_exp.runs import Run, find_runs
 from atml_exp.validate import validate
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -42,9 +42,19 @@ def _root(name: str) -> tuple[str, ...]:
     return ("dataset.root=.",) if name in IMAGE_FILES else ()
 
 
+HYDRAS = [path for path in FILES if path.startswith("hydra/")]
+
+
 def test_the_files_are_found():
     assert len(FILES) > 40
-    assert {path.rpartition("/")[0] for path in FILES} == set(CASES)
+    assert {path.rpartition("/")[0] for path in FILES if path not in HYDRAS} == set(CASES)
+
+
+@pytest.mark.parametrize("path", HYDRAS)
+def test_every_plugin_of_hydra_runs_a_sweep(path, command, tmp_path):
+    group, _, name = path.rpartition("/")
+    assert command("--multirun", f"{group}={name}", *SMALL, *POINTS, "seed=0,1").code == 0
+    assert {run.status for run in find_runs(tmp_path / "outputs")} == {"complete"}
 
 
 @pytest.fixture
@@ -58,7 +68,7 @@ def offline(monkeypatch, tmp_path):
     wandb.teardown()
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", [path for path in FILES if path not in HYDRAS])
 def test_every_file_composes_is_valid_and_runs(path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     group, _, name = path.rpartition("/")
