@@ -11,13 +11,23 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from matplotlib.figure import Figure
 
 from atml_exp.figures.style import svg
 from atml_exp.files import write_text
 from atml_exp.pictures import curves, generic
-from atml_exp.pictures.recorded import last, number, optimiser, percent, scalars, steps_per_epoch
+from atml_exp.pictures.recorded import (
+    last,
+    num_examples,
+    number,
+    optimiser,
+    percent,
+    scalars,
+    steps_per_epoch,
+    wilson,
+)
 from atml_exp.runs import Run
 from atml_exp.search_path import installed_packages
 from atml_exp.typeset import math, typeset, update_rule
@@ -92,6 +102,8 @@ def _picture(run: Run, name: str, path: str) -> Picture:
         caption = getattr(module, "caption", generic.caption)(run, name)
         return Picture(name, figure, caption)
     except Exception as error:  # a picture, a user's too, must not cost the page
+        if isinstance(error, KeyError) and "holds no array" in str(error):
+            return Picture(name, None, "", "nothing was recorded for it: the run ended before it was due")
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         return Picture(name, None, "", f"{kind}{error}")
 
@@ -168,10 +180,18 @@ def _status(run: Run) -> str:
         f'stroke-linejoin="round" aria-hidden="true">{_ICONS[status]}</svg>'
     )
     place = run.info.get("diverged_at")
-    detail = f"This happened at step {number(place)}." if place is not None else str(run.info.get("error") or "")
+    detail = _found(run, int(place)) if place is not None else str(run.info.get("error") or "")
     words = " ".join(part for part in (_MEANINGS.get(status, ""), detail) if part)
     why = f'<p class="why {status}">{escape(words)}</p>' if words else ""
     return f'<span class="status {status}">{icon}{escape(run.status)}</span>{why}'
+
+
+def _found(run: Run, step: int) -> str:
+    """When it was seen, which is when it was next measured, and when it was last well."""
+    steps, loss = run.series("train/loss")
+    well = steps[np.isfinite(loss) & (steps < step)]
+    before = f"; the last finite measurement is that of step {number(int(well[-1]))}" if len(well) else ""
+    return f"Found at step {number(step)}{before}."
 
 
 def _lead(run: Run) -> str:
@@ -180,7 +200,7 @@ def _lead(run: Run) -> str:
     epochs = number(steps / steps_per_epoch(run))
     text = f"After {number(steps)} steps ({epochs} {'epoch' if epochs == '1' else 'epochs'})"
     if run.info.get("diverged_at") is not None:
-        return f"Training diverged at step {number(run.info['diverged_at'])}."
+        return f"Training diverged. {_found(run, int(run.info['diverged_at']))}"
     if last(run, "test/error") is None:
         return (
             f"{text} the loss is {number(last(run, 'train/loss'))} on the training set "
@@ -231,6 +251,11 @@ def _summary(run: Run) -> str:
         values = [last(run, f"{split}/{quantity}") for split in ("train", "test")]
         if any(value is not None for value in values):
             rows.append([f"final {quantity}", *map(written, values)])
+    size = num_examples(run, "test")
+    error = last(run, "test/error")
+    if size and error is not None:
+        low, high = wilson(error, size)
+        rows.append([f"its 95 % interval, from {size:,} examples", "", f"{percent(low)} to {percent(high)}"])
     best = curves.best_test_error(run)
     if best is not None:
         step = round(best[0] * steps_per_epoch(run))
@@ -344,15 +369,22 @@ def _reproduce(run: Run) -> str:
         "from omegaconf import OmegaConf\nfrom atml_exp.runner import run\n"
         f"run([OmegaConf.load({place + '/config.yaml'!r})])"
     )
-    versions = [*_flat(run.info.get("versions")), ["git", _git(run.info.get("git"))]]
+    measure = (
+        ""
+        if not run.checkpoints
+        else (f"<h3>Measure its checkpoints</h3><pre>{escape(f'atml-exp-probe {place} probe={probe}')}</pre>")
+    )
+    machine = [[str(k), str(v)] for k, v in (run.info.get("machine") or {}).items() if v]
+    versions = [*_flat(run.info.get("versions")), *machine, ["git", _git(run.info.get("git"))]]
+    if run.info.get("determinism"):
+        versions.append(["equal numbers", str(run.info["determinism"])])
     rows = [["run", run.id], ["seed", str(run.config.get("seed", "—"))], *versions]
     config = yaml.safe_dump(json.loads(json.dumps(run.config)), sort_keys=False, allow_unicode=True)
     return f"""<section id="reproduce"><h2>Reproduce</h2>
 <h3>Train it again</h3>
 <p>A complete run is returned, not trained twice; <code>force=true</code> trains a new attempt.</p>
 <pre>{escape(str(again))}</pre>
-<h3>Measure its checkpoints</h3>
-<pre>{escape(f"atml-exp-probe {place} probe={probe}")}</pre>
+{measure}
 <h3>Provenance</h3>
 {_table(["", ""], rows)}
 <details><summary>The whole configuration</summary><pre>{escape(config)}</pre></details>

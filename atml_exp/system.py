@@ -59,7 +59,8 @@ def _name_of(fn: Any) -> str:
 
 
 def _first_line(fn: Any) -> str:
-    return (inspect.getdoc(fn.func if isinstance(fn, partial) else fn) or "").partition("\n")[0]
+    text = (inspect.getdoc(fn.func if isinstance(fn, partial) else fn) or "").partition("\n")[0]
+    return text.replace("*", "").removesuffix(".")
 
 
 def _options(optimiser: Any) -> str:
@@ -74,4 +75,16 @@ def _schedules(config: Mapping[str, Any]) -> str:
 
 def _batches(recipe: Mapping[str, Any]) -> str:
     size = recipe.get("batch_size")
-    return f"{recipe.get('steps')} steps on " + (f"mini-batches of {size}" if size else "the whole training set")
+    return f"{_length(recipe.get('steps'))} on " + (f"mini-batches of {size}" if size else "the whole training set")
+
+
+def _length(steps: Any) -> str:
+    """A duration in words.
+
+    >>> _length("60ep"), _length("4000it"), _length(7)
+    ('60 epochs', '4,000 steps', '7 steps')
+    """
+    text = str(steps)
+    if text.endswith("ep"):
+        return f"{text[:-2]} epochs"
+    return f"{int(text.removesuffix('it')):,} steps"

@@ -160,7 +160,7 @@ def test_each_status_is_shown_in_words(make_run: Callable[..., Run], status: str
         make_run(info={"status": status, "diverged_at": 44 if status == "diverged" else None}, config={"probe": {}})
     )
     assert f'class="status {status}"' in html
-    assert ("This happened at step 44." in html) == (status == "diverged")
+    assert ("Found at step 44; the last finite measurement is that of step 22." in html) == (status == "diverged")
 
 
 def test_a_diverged_run_is_drawn(make_run: Callable[..., Run]) -> None:
@@ -235,3 +235,19 @@ def test_a_run_can_be_asked_for_again(make_run: Callable[..., Run]) -> None:
     typed = report(make_run(info={"command": "atml-exp seed=1 'probe=[]'"}))
     assert "atml-exp seed=1 &#x27;probe=[]&#x27;" in typed
     assert "config.yaml" in report(make_run(info={"command": None}))
+
+
+def test_the_test_error_has_its_interval(run: Run) -> None:
+    assert "its 95 % interval, from 360 examples" in Page(report(run)).text
+
+
+def test_without_checkpoints_there_is_nothing_to_measure(run: Run) -> None:
+    assert "atml-exp-probe" not in report(run)
+    (run.directory / "checkpoints").mkdir()
+    (run.directory / "checkpoints" / "step_00000001.safetensors").touch()
+    assert "atml-exp-probe" in report(run)
+
+
+def test_a_probe_that_was_not_due_yet_says_so(make_run: Callable[..., Run]) -> None:
+    found = make_run(config={"probe": {"never": {**probe("fractal_dimension"), "fn": {}}}})
+    assert "No picture: nothing was recorded for it: the run ended before it was due" in report(found)

@@ -17,7 +17,7 @@ def test_the_five_elements():
     assert found["hypothesis_class"].endswith(": 8,970 trainable parameters")  # 64·64+64 twice, and 64·10+10
     assert found["loss"].startswith("cross entropy: ")
     assert "learning_rate=0.05, momentum=0.9" in found["algorithm"]
-    assert found["algorithm"].endswith("; 3ep steps on mini-batches of 64")
+    assert found["algorithm"].endswith("; 3 epochs on mini-batches of 64")
     assert found["sample"] == "digits: 1,437 training and 360 test examples"
 
 

@@ -1,5 +1,7 @@
 """Loss and error over training, train against test."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +18,7 @@ from atml_exp.figures.style import (
     spans_decades,
     style,
 )
-from atml_exp.pictures.recorded import epochs_axis, first_zero_error, number, percent, series
+from atml_exp.pictures.recorded import epochs_axis, first_zero_error, marker, number, percent, series
 from atml_exp.runs import Run
 from atml_exp.typeset import typeset
 
@@ -45,7 +47,8 @@ def draw(run: Run, name: str = "curves") -> Figure:
 def caption(run: Run, name: str = "curves") -> str:
     """What the curves show, as HTML."""
     zero, best = first_zero_error(run), best_test_error(run)
-    text = "Mean loss and error rate, measured in eval mode on the whole training set and the whole test set. "
+    measured = "Mean loss and error rate" if run.info.get("num_classes") else "Mean loss"
+    text = f"{measured}, measured in eval mode on the whole training set and the whole test set. "
     if zero is not None:
         text += f"The training error first reads 0 at epoch {number(zero)}. "
     if best is not None:
@@ -69,7 +72,8 @@ def _panel(run: Run, axes: Axes, quantity: str) -> None:
     scale = 100 if quantity == "error" else 1
     curves = {split: series(run, f"{split}/{quantity}") for split in ("train", "test")}
     for split, (epochs, values) in curves.items():
-        axes.plot(epochs, scale * _numbers(values), label=split, clip_on=False, **_LOOKS[split])  # type: ignore[arg-type]
+        look: dict[str, Any] = {**_LOOKS[split], "marker": marker(values)}
+        axes.plot(epochs, scale * _numbers(values), label=split, clip_on=False, **look)
     everything = scale * np.concatenate([values for _, values in curves.values()])
     axes.set_ylabel("error (%)" if quantity == "error" else "loss")
     (_percent_axis if quantity == "error" else log_if_wide)(axes, everything)

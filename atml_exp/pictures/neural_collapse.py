@@ -18,7 +18,7 @@ from atml_exp.figures.style import (
     new_figure,
     style,
 )
-from atml_exp.pictures.recorded import epochs_axis, first_zero_error, last, number, option, series
+from atml_exp.pictures.recorded import epochs_axis, first_zero_error, last, marker, number, option, percent, series
 from atml_exp.runs import Run
 from atml_exp.typeset import cite, typeset
 
@@ -69,7 +69,8 @@ def caption(run: Run, name: str) -> str:
     values = [
         (label, last(run, f"{name}/{key}")) for label, key in (("NC1", "nc1"), ("NC3", "nc3"), ("NC4", "nc4"))
     ]
-    final = ", ".join(f"{label} = {number(value)}" for label, value in values if value is not None)
+    written = {"NC1": number, "NC3": number, "NC4": percent}
+    final = ", ".join(f"{label} = {written[label](value)}" for label, value in values if value is not None)
     data = {"train": "training", "test": "test"}[option(run, name, "split", "train")]
     text = (
         f"Features: the last layer's inputs on the {data} set, eval mode. NC1: $tr(Σ_W Σ_B^†)/C$, scatter within "
@@ -103,7 +104,9 @@ def _panel(run: Run, name: str, axes: Axes, lines: Mapping[str, tuple[str, str, 
     for key, (label, colour, dash) in lines.items():
         epochs, values = series(run, f"{name}/{key}")
         values = (100 if key == "nc4" else 1) * np.where(np.isfinite(values), values, np.nan)
-        axes.plot(epochs, values, dash, color=colour, label=label, linewidth=2.2, clip_on=False)
+        axes.plot(
+            epochs, values, dash, color=colour, label=label, linewidth=2.2, clip_on=False, marker=marker(values)
+        )
         everything.extend(finite(values))
     log_if_wide(axes, everything)
     if len(lines) > 1:

@@ -52,8 +52,9 @@ def caption(run: Run, name: str) -> str:
     text = (
         "One-shot pruning of the trained net, without fine-tuning: a fraction (the density) of the weights is "
         f"kept, the rest set to 0, and accuracy on the {_split(run, name)} set measured in eval mode; biases are "
-        f"all kept. Blue keeps the weights of largest magnitude{f', {scope}' if scope else ''}; red keeps as many "
-        "chosen at random (mean, shaded: ± one standard deviation over draws): the control. "
+        f"all kept. Blue keeps the weights of largest magnitude{f', {scope}' if scope else ''}; orange keeps as "
+        f"many chosen at random (mean of {option(run, name, 'num_random', 'several')} masks, shaded: ± one "
+        "standard deviation over them): the control. "
     )
     paper = cite("Han, Pool, Tran & Dally, 2015", "10.48550/arXiv.1506.02626")
     return f"<p>{typeset(text + _finding(run, name))}</p><p>{paper}</p>"
@@ -123,6 +124,9 @@ def _finding(run: Run, name: str) -> str:
     if not kept:
         return ""
     smallest = min(kept)
+    if smallest == 1 and len(density) > 1:
+        (first, left), *_ = [(d, a) for d, a in sorted(zip(density, accuracy, strict=True), reverse=True) if d < 1]
+        return f"Already at {number(100 * first)} % of the weights it costs {number(100 * (dense - left))} points."
     beside = dict(zip(*accuracies(run, name, "random"), strict=True)).get(smallest)
     text = (
         f"Down to {number(100 * smallest)} % of the weights, magnitude pruning costs at most one point of accuracy"

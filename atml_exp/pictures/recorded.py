@@ -1,5 +1,6 @@
 """What a picture reads of a run: series over epochs, last values, options; missing things are `None` or empty."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,8 @@ __all__ = [
     "epochs_axis",
     "first_zero_error",
     "last",
+    "marker",
+    "num_examples",
     "number",
     "optimiser",
     "option",
@@ -20,6 +23,7 @@ __all__ = [
     "scalars",
     "series",
     "steps_per_epoch",
+    "wilson",
 ]
 
 
@@ -30,10 +34,17 @@ def scalars(run: Run, probe: str) -> list[str]:
 
 
 def series(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs and values of a metric, ordered; two empty arrays where it was never recorded."""
+    """Epochs and values of a metric, ordered; two empty arrays where it was never recorded.
+
+    Of an error only where the loss beside it is finite: the class that NaN outputs name is none.
+    """
     if name not in set(run.metrics["name"]):
         return np.empty(0), np.empty(0)
     steps, values = run.series(name)
+    if name in ("train/error", "test/error"):
+        loss = dict(zip(*run.series(name.replace("error", "loss")), strict=True))
+        meant = np.array([np.isfinite(loss.get(step, 0.0)) for step in steps], dtype=bool)
+        steps, values = steps[meant], values[meant]
     return np.asarray(steps, dtype=float) / steps_per_epoch(run), np.asarray(values, dtype=float)
 
 
@@ -67,6 +78,28 @@ def batch_size(run: Run) -> int | None:
     """None for full batches."""
     size = (run.config.get("recipe") or {}).get("batch_size")
     return int(size) if size is not None else None
+
+
+def marker(values: np.ndarray) -> str:
+    """A point needs a marker to be seen; a line needs none."""
+    return "o" if np.isfinite(values).sum() == 1 else ""
+
+
+def num_examples(run: Run, split: str) -> int | None:
+    """The size of the training or test set, as the description of the sample has it."""
+    found = re.search(r"([\d,]+) training and ([\d,]+) test", str((run.info.get("system") or {}).get("sample")))
+    return int(found[1 if split == "train" else 2].replace(",", "")) if found else None
+
+
+def wilson(error: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a probability of which a fraction `error` of n draws was seen (Wilson 1927).
+
+    >>> [round(x, 4) for x in wilson(0.025, 360)]
+    [0.0132, 0.0468]
+    """
+    z2 = 1.959964**2
+    centre, spread = error + z2 / (2 * n), np.sqrt(z2 * (error * (1 - error) / n + z2 / (4 * n * n)))
+    return float(max(0.0, (centre - spread) / (1 + z2 / n))), float((centre + spread) / (1 + z2 / n))
 
 
 def first_zero_error(run: Run) -> float | None:

@@ -14,9 +14,10 @@ from atml_exp.figures.style import (
     label_lines,
     log_if_wide,
     new_figure,
+    readable_log_ticks,
     style,
 )
-from atml_exp.pictures.recorded import batch_size, epochs_axis, number, optimiser, option, series
+from atml_exp.pictures.recorded import batch_size, epochs_axis, last, number, optimiser, option, series
 from atml_exp.runs import Run
 from atml_exp.typeset import cite, typeset
 
@@ -90,7 +91,11 @@ def caption(run: Run, name: str) -> str:
     top = finite(series(run, f"{name}/top")[1])
     own = thresholds(run)[-1]
     text = f"$λ_{{max}}$, the largest eigenvalue of the Hessian $∇^2 L$ of the mean loss on {_set(run, name)}, "
-    text += f"in eval mode. It goes from {number(top[0])} to {number(top[-1])}. " if len(top) else "in eval mode. "
+    text += "in eval mode. "
+    if len(top) == 1:
+        text += f"Its one reading is {number(top[0])}. "
+    elif len(top):
+        text += f"It goes from {number(top[0])} to {number(top[-1])}. "
     paper = cite("Cohen, Kaur, Li, Kolter & Talwalkar, 2021", "10.48550/arXiv.2103.00065")
     return f"<p>{typeset(text + _verdict(run, own, top))}</p><p>{paper}</p>"
 
@@ -114,6 +119,7 @@ def _limit(axes: Axes, top: np.ndarray, lines: list[Threshold]) -> None:
     positive = finite(values)[finite(values) > 0]
     if axes.get_yscale() == "log":
         axes.set_ylim(positive.min() / 1.6, 1.9 * positive.max())
+        readable_log_ticks(axes)  # for the limits as they are now
     elif finite(values).min() >= 0:
         axes.set_ylim(0, 1.15 * max(finite(values).max(), 1e-12))
 
@@ -143,6 +149,10 @@ def _label(line: Threshold) -> tuple[str, float, str]:
     return f"{text}\n= {end:.3g}", end, VERMILLION if line.applies else GREY
 
 
+def _is_logarithmic(run: Run) -> bool:
+    return str((run.config.get("loss") or {}).get("_target_", "")).endswith((".cross_entropy", ".logistic"))
+
+
 def _set(run: Run, name: str) -> str:
     return {"train": "the training set", "test": "the test set"}[option(run, name, "split", "train")]
 
@@ -156,11 +166,21 @@ def _verdict(run: Run, own: Threshold, top: np.ndarray) -> str:
             "optimiser, whose steps are not plain gradient steps. "
         )
     text = f"Above ${own.formula}$ a full-batch step overshoots along that eigenvector and the iterates move away. "
-    if len(top) and len(limit):
-        text += f"At the end $λ_{{max}}$ is {number(top[-1] / limit[-1])} times the threshold. "
-    if batch_size(run) is not None:
+    ratio = float(top[-1] / limit[-1]) if len(top) and len(limit) else 0.0
+    if ratio:
+        text += f"Its last reading is {number(ratio)} times the threshold. "
+    if str(optimiser(run)[0]) in _OWN and len(thresholds(run)) > 1:
+        text += "Grey, for orientation: the threshold of gradient descent without momentum. "
+    if batch_size(run) is None:
+        return text + "Full-batch training at the edge of stability hovers at the dashed line. "
+    if ratio < 1 and last(run, "train/error") == 0 and _is_logarithmic(run):
+        return text + (
+            "Once all training examples are classified, this loss and its curvature vanish as the outputs grow: "
+            "$λ_{max}$ falls, whatever the step size. "
+        )
+    if ratio < 1:
         return text + (
             "This run takes mini-batches: their noise as a rule keeps $λ_{max}$ below the full-batch threshold, "
             "the lower the smaller the batch. "
         )
-    return text + "Full-batch training at the edge of stability hovers at the dashed line. "
+    return text

@@ -41,3 +41,10 @@ def test_the_caption_names_the_smallest_harmless_density(run: Run) -> None:
 def test_nothing_recorded_is_refused(make_run: Callable[..., Run]) -> None:
     with pytest.raises(ValueError, match="no accuracy of pruning"):
         draw(make_run(without=("pruning/",)), "pruning")
+
+
+def test_a_net_that_cannot_be_pruned_says_what_the_first_cut_costs(make_run: Callable[..., Run]) -> None:
+    densities = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1)
+    curves = {f"pruning/magnitude/{d:g}": {1320: 0.9 if d == 1 else 0.84} for d in densities}
+    text = caption(make_run(series=curves), "pruning")
+    assert "Already at 90 % of the weights it costs 6 points." in text

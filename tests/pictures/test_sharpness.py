@@ -77,8 +77,29 @@ def test_negative_curvature_is_drawn(make_run: Callable[..., Run]) -> None:
 def test_the_caption_tells_mini_batches_from_full_ones(
     make_run: Callable[..., Run], batch_size: int | None
 ) -> None:
-    text = caption(make_run(config={"recipe": {"batch_size": batch_size}}), "sharpness")
+    config = {"recipe": {"batch_size": batch_size}, "loss": {"_target_": "atml_exp.losses.mse.mse"}}
+    text = caption(make_run(config=config), "sharpness")
     assert ("mini-batches" in text) == (batch_size is not None)
+
+
+def test_a_logarithmic_loss_that_is_fitted_is_flat_for_another_reason(make_run: Callable[..., Run]) -> None:
+    fitted = caption(make_run(), "sharpness")
+    assert "this loss and its curvature vanish" in fitted
+    assert "mini-batches" not in fitted
+    assert "mini-batches" in caption(make_run(series={"train/error": {0: 0.9, 1320: 0.1}}), "sharpness")
+
+
+def test_one_reading_goes_from_nowhere_to_nowhere(make_run: Callable[..., Run]) -> None:
+    single = caption(make_run(series={"sharpness/top": {0: 1000.0}}), "sharpness")
+    assert "Its one reading is 1,000" in single
+    assert "keeps" not in single
+
+
+def test_ticks_are_those_of_the_limits_that_are_shown(make_run: Callable[..., Run]) -> None:
+    """λ_max within a decade, and a threshold far above: the labels must not be those of the decade."""
+    axes = draw(make_run(series={"sharpness/top": {0: 0.5, 22: 0.8}}), "sharpness").axes[0]
+    low, high = axes.get_ylim()
+    assert len([t for t in axes.get_yticks() if low <= t <= high]) < 12
 
 
 def test_a_rate_that_nobody_knows_is_refused(make_run: Callable[..., Run]) -> None:
