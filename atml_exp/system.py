@@ -34,7 +34,8 @@ def describe(
 
 def _domain(data: Dataset) -> str:
     shape = "×".join(map(str, data.input_shape))
-    targets = f"{{0, …, {data.num_classes - 1}}}" if data.num_classes else f"ℝ^{data.num_targets}"
+    classes = "{0, 1}" if data.num_classes == 2 else f"{{0, …, {(data.num_classes or 1) - 1}}}"
+    targets = classes if data.num_classes else f"ℝ^{data.num_targets}"
     return f"X × Y = ℝ^({shape}) × {targets}"
 
 

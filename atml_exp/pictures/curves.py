@@ -131,12 +131,14 @@ def _reference(run: Run, axes: Axes, quantity: str) -> None:
 
 def _mark_best(run: Run, axes: Axes) -> None:
     best = best_test_error(run)
-    if best is None:
+    if best is None or len(finite(series(run, "test/error")[1])) < 2:
         return
     x, y = best[0], 100 * best[1]
+    below = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1] > 0.15
     axes.plot([x], [y], "o", color=VERMILLION, markeredgecolor="white", markersize=9, zorder=4, clip_on=False)
     axes.annotate(
-        f"best test error {y:.3g} %", (x, y), (0, -12), textcoords="offset points", va="top", zorder=5,
+        f"best test error {y:.3g} %", (x, y), (0, -12 if below else 16), textcoords="offset points",
+        va="top" if below else "bottom", zorder=5,
         ha="left" if x < np.mean(axes.get_xlim()) else "right", color=VERMILLION, size=12.5,
         bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
     )  # fmt: skip

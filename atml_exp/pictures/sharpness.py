@@ -79,7 +79,7 @@ def draw(run: Run, name: str) -> Figure:
     )
     _limit(axes, top, lines)
     for line in lines:
-        _draw_threshold(axes, line, float(np.nanmax(epochs)))
+        _draw_threshold(axes, line, float(run.metrics["epoch"].max()) or 1.0)
     axes.set_ylabel(r"sharpness $\lambda_{\max}(\nabla^2 L)$")
     epochs_axis(run, axes)
     label_lines(axes, [(r"$\lambda_{\max}$", float(finite(top)[-1]), BLUE), *map(_label, lines)])
