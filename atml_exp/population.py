@@ -77,8 +77,16 @@ class Population:
         return torch.isfinite(self.w).all(-1).reshape(-1).tolist()
 
 
-def assemble(models: Sequence[nn.Module], seeds: Sequence[int], *, stochastic: bool = False) -> Population:
+def assemble(
+    models: Sequence[nn.Module],
+    seeds: Sequence[int],
+    *,
+    stochastic: bool = False,
+    recorded: dict[Any, Callable[..., Any]] | None = None,
+) -> Population:
     """A population before its first step, from modules of one architecture (their weights are copied).
+
+    recorded: the steps recorded for other populations of this architecture.
 
     Raises ConfigError for R > 1 where the architectures differ or a training-mode forward pass draws random
     numbers (dropout): a draw can't come from each replica's own generator inside vmap.
@@ -105,6 +113,7 @@ def assemble(models: Sequence[nn.Module], seeds: Sequence[int], *, stochastic: b
         state={},
         seeds=tuple(seeds),
         stochastic=stochastic,
+        recorded={} if recorded is None else recorded,
     )
 
 
@@ -177,12 +186,17 @@ class BatchGradient:
 
         batch, recorded = self._batch, self._population.recorded
         axes = (0, 0, 0 if batch.x_stacked else None, 0 if batch.y_stacked else None)
-        key = (id(loss_fn), batch.x.shape, batch.y.shape, axes)
+        key = (*_named(loss_fn), batch.x.shape, batch.y.shape, axes)
         if key not in recorded:
             eager = vmap(grad_and_value(replica_loss), in_dims=axes)
             recorded[key] = traced(eager, w, buffers, batch.x, batch.y)
         g, self.loss = recorded[key](w, buffers, batch.x, batch.y)
         return g
+
+
+def _named(loss_fn: Loss) -> tuple[Any, str]:
+    """The function behind a loss and its options: equal for losses that are built from equal configs."""
+    return getattr(loss_fn, "func", loss_fn), repr(getattr(loss_fn, "keywords", None))
 
 
 def _point_at(

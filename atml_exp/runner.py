@@ -82,8 +82,10 @@ def run(
     jobs = [build_job(c, datasets) for c in configs]
     pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
     missing = [p for p in pending.values() if not p.entry.finished and (retry_failed or not _has_failed(p))]
+    recorded: dict[str, Any] = {}
     for members in _groups(missing, max_replicas):
-        _train(members, group, keep_going, reports)
+        steps = recorded.setdefault(group_key(members[0].job), {})
+        _train(members, group, keep_going, reports, steps)
     fresh = {p.job.id for p in missing}
     for job in jobs:
         if job.loggers and job.id not in fresh:
@@ -101,15 +103,15 @@ def _has_failed(pending: _Pending) -> bool:
     return (directory / "run.json").exists() and Run(directory).status == "failed"
 
 
-def _train(members: list[_Pending], group: str | None, keep_going: bool, reports: bool) -> None:
+def _train(members: list[_Pending], group: str | None, keep_going: bool, reports: bool, recorded: Any) -> None:
     """One population; in halves where the memory doesn't suffice."""
     try:
-        _train_group(members, group, reports)
+        _train_group(members, group, reports, recorded)
     except Exception as error:
         if len(members) > 1 and is_out_of_memory(error):
             log.info("%d models don't fit in memory together: trained in halves", len(members))
             for half in (members[: len(members) // 2], members[len(members) // 2 :]):
-                _train(half, group, keep_going, reports)
+                _train(half, group, keep_going, reports, recorded)
         elif not keep_going or isinstance(error, ConfigError | DataChangedError):
             raise  # after these no other run can be trusted to end well
 
@@ -139,12 +141,13 @@ def _result(pending: _Pending, reports: bool, *, reused: bool) -> RunResult:
     return RunResult(pending.job.id, run.directory, run.status, reused, run.final, run.info.get("error", ""))
 
 
-def _train_group(members: Sequence[_Pending], group: str | None, reports: bool) -> None:
+def _train_group(members: Sequence[_Pending], group: str | None, reports: bool, recorded: Any) -> None:
     """Trains one population and leaves a finished run directory for each member."""
     jobs = [m.job for m in members]
     first = jobs[0]
     stochastic = _stochastic(first)
-    population = assemble([j.model for j in jobs], [j.seed for j in jobs], stochastic=stochastic)
+    models, seeds = [j.model for j in jobs], [j.seed for j in jobs]
+    population = assemble(models, seeds, stochastic=stochastic, recorded=recorded)
     with ExitStack() as stack_of_locks:
         recordings = [_record(m, group, stack_of_locks) for m in members]
         population = _restored(population, recordings)

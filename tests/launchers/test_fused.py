@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atml_exp import runner
+from atml_exp import population, runner
 from atml_exp.optimisers.sgd import SGD
 from atml_exp.runs import Run, find_runs
 
@@ -99,6 +99,14 @@ def test_what_is_there_is_not_trained_again(command, tmp_path, sizes):
 def test_populations_can_be_small(command, sizes):
     assert command(*SWEEP, *JOBS, FUSED, "hydra.launcher.max_replicas=4").code == 0
     assert sizes == [4, 2]
+
+
+def test_populations_of_one_kind_share_the_recorded_step(command, monkeypatch):
+    calls = []
+    traced = population.traced
+    monkeypatch.setattr(population, "traced", lambda *arguments: calls.append(1) or traced(*arguments))
+    assert command(*SWEEP, *JOBS, FUSED, "hydra.launcher.max_replicas=3").code == 0
+    assert len(calls) == 1
 
 
 def test_a_population_that_does_not_fit_in_memory_is_halved(command, tmp_path, monkeypatch):
