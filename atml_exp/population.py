@@ -31,14 +31,12 @@ class Population:
 
     model: the architecture in training mode; its own tensors are scratch space.
     w: (P,) or (R, P). buffers: each (…) or (R, …), batch-norm statistics and parameters that aren't trained.
-    slots: the module's own trainable parameters, in the layout's order.
     state: the optimiser's. step: updates made so far. loss: of the latest mini-batch, () or (R,).
-    seeds: one for each replica. recorded: the step of R > 1, as operations, for each shape of a mini-batch.
+    seeds: one for each replica. recorded: the gradient as operations, for each shape of a mini-batch.
     """
 
     model: nn.Module
     layout: Layout
-    slots: tuple[nn.Parameter, ...]
     w: Tensor
     buffers: dict[str, Tensor]
     state: State
@@ -103,11 +101,9 @@ def assemble(
     rows = [layout.vector(dict(m.named_parameters())) for m in models]
     buffers = [_untrained(m, layout) for m in models]
     stacked = len(models) > 1
-    named = dict(models[0].named_parameters())
     return Population(
         model=models[0].train(),
         layout=layout,
-        slots=tuple(named[n] for n in layout.names),
         w=torch.stack(rows) if stacked else rows[0],
         buffers={n: torch.stack([b[n] for b in buffers]) for n in buffers[0]} if stacked else buffers[0],
         state={},
@@ -160,56 +156,44 @@ class BatchGradient:
 
     def __call__(self, w: Tensor) -> Tensor:
         buffers = {n: b.clone() for n, b in self._population.buffers.items()}
-        compute = self._stacked if self._population.stacked else self._single
-        g = compute(w, buffers)
+        batch = self._batch
+        if self._population.stochastic:
+            with seeded_globally(self._population.seeds[0], "forward", self._population.step, self._calls):
+                g, self.loss = self._function(w, buffers, batch.x, batch.y)
+        else:
+            g, self.loss = self._recorded(w, buffers)(w, buffers, batch.x, batch.y)
         if self._calls == 0:
             self.buffers = buffers
         self._calls += 1
         return g
 
-    def _single(self, w: Tensor, buffers: dict[str, Tensor]) -> Tensor:
-        model, slots, batch = self._population.model, self._population.slots, self._batch
-        _point_at(model, slots, self.layout.pieces(w.detach()), buffers)
-        if self._population.stochastic:
-            with seeded_globally(self._population.seeds[0], "forward", self._population.step, self._calls):
-                loss = self._loss_fn(model(batch.x), batch.y)
-        else:
-            loss = self._loss_fn(model(batch.x), batch.y)
-        self.loss = loss.detach()
-        return self.layout.flatten(torch.autograd.grad(loss, slots))
+    def _recorded(self, w: Tensor, buffers: dict[str, Tensor]) -> Callable[..., Any]:
+        """The gradient as operations, recorded at the first mini-batch of a shape."""
+        batch, recorded = self._batch, self._population.recorded
+        key = (*_named(self._loss_fn), batch.x.shape, batch.y.shape, self._axes)
+        if key not in recorded:
+            recorded[key] = traced(self._function, w, buffers, batch.x, batch.y)
+        return recorded[key]
 
-    def _stacked(self, w: Tensor, buffers: dict[str, Tensor]) -> Tensor:
+    @property
+    def _axes(self) -> tuple[int | None, ...]:
+        return (0, 0, 0 if self._batch.x_stacked else None, 0 if self._batch.y_stacked else None)
+
+    @property
+    def _function(self) -> Callable[..., Any]:
+        """(w, buffers, x, y) → (gradient, loss); new batch-norm statistics are written into buffers."""
         model, layout, loss_fn = self._population.model, self.layout, self._loss_fn
 
-        def replica_loss(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        def loss(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             return loss_fn(functional_call(model, {**layout.named(w), **buffers}, (x,)), y)
 
-        batch, recorded = self._batch, self._population.recorded
-        axes = (0, 0, 0 if batch.x_stacked else None, 0 if batch.y_stacked else None)
-        key = (*_named(loss_fn), batch.x.shape, batch.y.shape, axes)
-        if key not in recorded:
-            eager = vmap(grad_and_value(replica_loss), in_dims=axes)
-            recorded[key] = traced(eager, w, buffers, batch.x, batch.y)
-        g, self.loss = recorded[key](w, buffers, batch.x, batch.y)
-        return g
+        alone = grad_and_value(loss)
+        return vmap(alone, in_dims=self._axes) if self._population.stacked else alone
 
 
 def _named(loss_fn: Loss) -> tuple[Any, str]:
     """The function behind a loss and its options: equal for losses that are built from equal configs."""
     return getattr(loss_fn, "func", loss_fn), repr(getattr(loss_fn, "keywords", None))
-
-
-def _point_at(
-    model: nn.Module, slots: Sequence[nn.Parameter], pieces: Sequence[Tensor], buffers: dict[str, Tensor]
-) -> None:
-    """Makes the module's parameters views of w and its buffers the given tensors: cheaper than functional_call."""
-    for slot, piece in zip(slots, pieces, strict=True):
-        slot.data = piece
-    for name, buffer in buffers.items():
-        owner, _, leaf = name.rpartition(".")
-        module = model.get_submodule(owner)
-        if leaf in module._buffers:
-            module._buffers[leaf] = buffer
 
 
 def update(
