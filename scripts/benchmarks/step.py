@@ -25,7 +25,7 @@ from atml_exp.progress import Progress
 from atml_exp.recorder import RunWriter
 from atml_exp.train import Bench, fit
 
-BATCH, EPOCHS, LEARNING_RATE, MOMENTUM = 64, 20, 0.05, 0.9
+BATCH, EPOCHS, LEARNING_RATE, MOMENTUM = 64, 60, 0.05, 0.9
 MODELS: dict[str, dict[str, int]] = {"default MLP": {}, "MLP 64-128-128-10": {"depth": 2, "width": 128}}
 
 
