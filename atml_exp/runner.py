@@ -83,15 +83,16 @@ def run(
     pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
     missing = [p for p in pending.values() if not p.entry.finished and (retry_failed or not _has_failed(p))]
     recorded: dict[str, Any] = {}
+    failures: dict[str, str] = {}
     for members in _groups(missing, max_replicas):
         steps = recorded.setdefault(group_key(members[0].job), {})
-        _train(members, group, keep_going, reports, steps)
+        failures |= _train(members, group, keep_going, reports, steps)
     fresh = {p.job.id for p in missing}
     for job in jobs:
         if job.loggers and job.id not in fresh:
             names = ", ".join(job.config.logger)
             log.warning("run %s is there already: nothing is sent to %s; force=true trains anew", job.id, names)
-    return [_result(pending[j.id], reports, reused=j.id not in fresh) for j in jobs]
+    return [_result(pending[j.id], failures.get(j.id), reports, reused=j.id not in fresh) for j in jobs]
 
 
 def _entry(job: Job) -> Entry:
@@ -103,17 +104,23 @@ def _has_failed(pending: _Pending) -> bool:
     return (directory / "run.json").exists() and Run(directory).status == "failed"
 
 
-def _train(members: list[_Pending], group: str | None, keep_going: bool, reports: bool, recorded: Any) -> None:
-    """One population; in halves where the memory doesn't suffice."""
+def _train(
+    members: list[_Pending], group: str | None, keep_going: bool, reports: bool, recorded: Any
+) -> dict[str, str]:
+    """One population, in halves where the memory doesn't suffice; returns which runs failed, and why."""
     try:
         _train_group(members, group, reports, recorded)
+        return {}
     except Exception as error:
         if len(members) > 1 and is_out_of_memory(error):
             log.info("%d models don't fit in memory together: trained in halves", len(members))
-            for half in (members[: len(members) // 2], members[len(members) // 2 :]):
-                _train(half, group, keep_going, reports, recorded)
-        elif not keep_going or isinstance(error, ConfigError | DataChangedError):
+            middle = len(members) // 2
+            halves = (members[:middle], members[middle:])
+            first, second = (_train(half, group, keep_going, reports, recorded) for half in halves)
+            return first | second
+        if not keep_going or isinstance(error, ConfigError | DataChangedError):
             raise  # after these no other run can be trusted to end well
+        return {m.job.id: f"{type(error).__name__}: {error}" for m in members}
 
 
 def _groups(pending: Sequence[_Pending], max_replicas: int | None) -> list[list[_Pending]]:
@@ -134,8 +141,10 @@ def _stochastic(job: Job) -> bool:
     return draws_randomness(job.model, job.data.train.x[:2])
 
 
-def _result(pending: _Pending, reports: bool, *, reused: bool) -> RunResult:
+def _result(pending: _Pending, failure: str | None, reports: bool, *, reused: bool) -> RunResult:
     run = Run(pending.entry.directory)
+    if failure is not None:  # perhaps before there was a directory
+        return RunResult(pending.job.id, run.directory, "failed", False, {}, failure)
     if reports and run.status in FINISHED and not (run.directory / "report.html").exists():
         _safely("the report", lambda: write_report(run.directory))
     return RunResult(pending.job.id, run.directory, run.status, reused, run.final, run.info.get("error", ""))
@@ -148,8 +157,8 @@ def _train_group(members: Sequence[_Pending], group: str | None, reports: bool, 
     stochastic = _stochastic(first)
     models, seeds = [j.model for j in jobs], [j.seed for j in jobs]
     population = assemble(models, seeds, stochastic=stochastic, recorded=recorded)
-    with ExitStack() as stack_of_locks:
-        recordings = [_record(m, group, stack_of_locks) for m in members]
+    with ExitStack() as open_writers:
+        recordings = [_record(m, group, open_writers) for m in members]
         population = _restored(population, recordings)
         checkpoint = first.resolved["checkpoint"]
         observer = Observer(
@@ -169,8 +178,8 @@ def _train_group(members: Sequence[_Pending], group: str | None, reports: bool, 
         )
         recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
         _follow(recipe, partial(fit, bench), population, observer, recordings)
-    for recording in recordings:
-        _conclude(recording, observer, reports)
+        for recording in recordings:
+            _conclude(recording, observer, reports)
 
 
 def _follow(
@@ -202,7 +211,8 @@ def _follow(
         raise
 
 
-def _record(member: _Pending, group: str | None, locks: ExitStack) -> Recording:
+def _record(member: _Pending, group: str | None, open_writers: ExitStack) -> Recording:
+    """A writer that holds the run's directory until the stack is left, and loggers that have been started."""
     job, entry = member.job, member.entry
     info = _info(job, entry)
     try:
@@ -210,6 +220,7 @@ def _record(member: _Pending, group: str | None, locks: ExitStack) -> Recording:
     except OSError as error:
         output_dir = job.resolved["output_dir"]
         raise ConfigError(f"output_dir = {output_dir}: {error}; allowed: a folder that can be written") from error
+    open_writers.callback(writer.close)
     loggers = [Guarded(logger) for logger in job.loggers]
     start = RunStart(
         run_id=entry.directory.name,

@@ -20,7 +20,7 @@ __all__ = ["TensorboardLogger"]
 class TensorboardLogger:
     """Writes a run's metrics, figures, configuration and status as event files in RUN_DIRECTORY/tensorboard.
 
-    Raises ConfigError at the start where the package tensorboard isn't installed.
+    Raises ConfigError where the package tensorboard isn't installed.
     """
 
     def __init__(self) -> None:

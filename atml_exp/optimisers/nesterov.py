@@ -3,28 +3,20 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from atml_exp.fields import NonNegative, Positive, ProperFraction
+from atml_exp.optimisers.momentum import Momentum
 from atml_exp.optimisers.optimiser import Gradient, State, axpy, decayed
 
 __all__ = ["Nesterov"]
 
 
 @dataclass(frozen=True)
-class Nesterov:
+class Nesterov(Momentum):
     """g ← g + λw;  v ← βv + g;  w ← w − η(g + βv).
 
     On a quadratic with curvature h, full batch: stable for h < (2 + 2β)/(η(1 + 2β)).
     """
-
-    learning_rate: Positive = 0.05
-    momentum: ProperFraction = 0.9
-    weight_decay: NonNegative = 0.0
-
-    def init(self, w: Tensor) -> State:
-        return {"velocity": torch.zeros_like(w)}
 
     def update(
         self, w: Tensor, state: State, gradient: Gradient, *, step: int, learning_rate: Any

@@ -151,3 +151,13 @@ def test_one_job_that_cannot_run_stops_the_sweep_before_it_begins(command, tmp_p
     message = command(*SWEEP, "dataset=gaussian_mixture,diabetes", "loss=cross_entropy", FUSED).message
     assert "cross_entropy" in message
     assert not list(tmp_path.glob("outputs/runs/*"))
+
+
+def test_what_fails_before_it_has_a_directory_is_said_too(command, monkeypatch):
+    def broken(*models, **options):
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(runner, "assemble", broken)
+    ended = command(*SWEEP, "seed=0,1", FUSED)
+    assert (ended.code, ended.out.count("RuntimeError: no room")) == (1, 2)
+    assert "sweep of 2 jobs: 2 failed" in ended.out
