@@ -26,7 +26,17 @@ from atml_exp.schema import nearest
 from atml_exp.search_path import configs_directory, register_search_path
 from atml_exp.settings import GROUPS
 
-__all__ = ["compose", "compose_each", "compose_in_application", "dead_end", "parse", "sweep_jobs", "swept"]
+__all__ = [
+    "choices_of",
+    "compose",
+    "compose_each",
+    "compose_in_application",
+    "dead_end",
+    "parse",
+    "read_choice",
+    "sweep_jobs",
+    "swept",
+]
 
 Choices = Mapping[str, Sequence[str]]
 """The choices of each config group; nested groups as `dataset/wrapper`."""
@@ -58,6 +68,18 @@ def compose_each(
     """
     with _hydra(config_dir, extra_dirs):
         return compose_in_application(jobs, config_name)
+
+
+def choices_of(group: str, extra_dirs: Sequence[str] = ()) -> list[str]:
+    """The choices of a config group, ours and those of installed packages and further folders."""
+    with _hydra(None, extra_dirs):
+        return list(_repository("config", ()).get_group_options(group, ObjectType.CONFIG))
+
+
+def read_choice(group: str, name: str, extra_dirs: Sequence[str] = ()) -> DictConfig:
+    """What a choice's YAML says, by itself."""
+    with _hydra(None, extra_dirs):
+        return _repository("config", ()).load_config(f"{group}/{name}").config
 
 
 def compose_in_application(jobs: Sequence[Sequence[str]], config_name: str = "config") -> list[DictConfig]:
@@ -149,8 +171,7 @@ def _not_an_override(text: str) -> str:
 
 def _choices(config_name: str, search: Sequence[str]) -> dict[str, list[str]]:
     """All config groups with their choices, without Hydra's own. search: overrides of the search path."""
-    loader: Any = GlobalHydra.instance().config_loader()
-    _, repository = loader._parse_overrides_and_create_caching_repo(config_name, list(search))
+    repository = _repository(config_name, search)
 
     def below(parent: str) -> Iterator[tuple[str, list[str]]]:
         for name in repository.get_group_options(parent, ObjectType.GROUP):
@@ -160,6 +181,11 @@ def _choices(config_name: str, search: Sequence[str]) -> dict[str, list[str]]:
                 yield from below(group)
 
     return dict(below(""))
+
+
+def _repository(config_name: str, search: Sequence[str]) -> Any:
+    loader: Any = GlobalHydra.instance().config_loader()
+    return loader._parse_overrides_and_create_caching_repo(config_name, list(search))[1]
 
 
 def _is_hydras(key: str) -> bool:

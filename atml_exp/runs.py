@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["Run", "find_runs", "load"]
+__all__ = ["Run", "find_runs", "load", "table_of"]
 
 SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.string()), ("value", pa.float64())])
 """Of the table of metrics."""
@@ -135,6 +135,11 @@ def load(path: str | Path = "outputs", **filters: Any) -> pd.DataFrame:
     _warn_of_missing(wanted, [c for _, c in runs])
     chosen = [(r, c) for r, c in runs if all(_matches(c.get(k), v) for k, v in wanted.items())]
     return _frame([r for r, _ in chosen], [c for _, c in chosen], names)
+
+
+def table_of(runs: Sequence[Run]) -> pd.DataFrame:
+    """These runs as one tidy frame, with the columns of `load`."""
+    return _frame(list(runs), [_columns(run) for run in runs], None)
 
 
 def _columns(run: Run) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""Points on a Chebyshev polynomial: a regression so small that its training can be followed for 10⁵ steps."""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from atml_exp.data import Dataset, Split
+from atml_exp.fields import NonNegativeInt, PositiveInt
+
+__all__ = ["chebyshev", "chebyshev_polynomial"]
+
+
+def chebyshev(*, degree: NonNegativeInt = 3, num_train: PositiveInt = 20, num_test: PositiveInt = 200) -> Dataset:
+    """x (N, 1) evenly spaced on [−1, 1], y (N,) = T_k(x) for the degree k, both float64; nothing is random.
+
+    The toy problem of Cohen, Kaur, Li, Kolter & Talwalkar (2021, Appendix), for full-batch gradient descent.
+    """
+
+    def sample(num_examples: int) -> Split:
+        x = torch.linspace(-1, 1, num_examples, dtype=torch.float64)
+        return Split(x[:, None], chebyshev_polynomial(degree, x))
+
+    return Dataset("chebyshev", sample(num_train), sample(num_test), num_classes=None)
+
+
+def chebyshev_polynomial(degree: int, x: Tensor) -> Tensor:
+    """T_k(x), shaped like x, by T_{k+1} = 2x·T_k − T_{k−1}, T_0 = 1, T_1 = x.
+
+    >>> chebyshev_polynomial(3, torch.tensor([-1.0, 0.5, 1.0]))
+    tensor([-1., -1.,  1.])
+    """
+
+    @cache
+    def t(k: int) -> Tensor:
+        if k < 2:
+            return x if k else torch.ones_like(x)
+        return 2 * x * t(k - 1) - t(k - 2)
+
+    return t(degree)

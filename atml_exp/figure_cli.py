@@ -1,0 +1,146 @@
+"""`atml-figures list | make NAME… | gallery`: lecture figures that state their claims and measure whether they hold."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from atml_exp.errors import ConfigError, RunBusyError
+from atml_exp.search_path import add_working_directory
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  atml-figures list                                          which there are, and how much of each is trained
+  atml-figures make edge_of_stability                        on two CPU cores within two minutes
+  atml-figures make edge_of_stability scale=smoke            in seconds, to see that it works
+  atml-figures make edge_of_stability seed=0,1,2,3,4         with other values for an axis of its sweep
+  atml-figures make all                                      every figure
+  atml-figures gallery                                       the page with all that were made
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0: done, whether or not the claims hold. 1: a run failed. 2: what can't run, said in one message. 130: Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    add_working_directory()
+    try:
+        return arguments.action(arguments)
+    except (ConfigError, RunBusyError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exception(error)
+        text = str(error).replace("\n", "\n  ")
+        sys.stderr.write(f"atml-figures: {text}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "atml-figures",
+        description="Lecture figures: each trains what it lacks, draws, and says whether the paper's claims held.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="list | make | gallery")
+    listing = commands.add_parser("list", help="the figures, with how many of their runs are there")
+    making = commands.add_parser("make", help="trains what is missing, draws, checks the claims")
+    making.add_argument("words", nargs="+", metavar="NAME | KEY=VALUE", help="figures (or all), scale=…, overrides")
+    gallery = commands.add_parser("gallery", help="a page with all figures that were made")
+    for command, action in ((listing, _list), (making, _make), (gallery, _gallery)):
+        command.set_defaults(action=action)
+        command.add_argument(
+            "--output-dir", default="outputs", help="where runs and figures are (default: outputs)"
+        )
+    return parser
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from atml_exp.figure_make import num_missing
+    from atml_exp.figure_spec import figure_names, figure_spec
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("figure", "topic", "runs (laptop)", "made"):
+        table.add_column(heading, no_wrap=heading == "figure")
+    for name in figure_names():
+        spec = figure_spec(name)
+        missing, total = num_missing(spec, "laptop", arguments.output_dir)
+        made = (Path(arguments.output_dir) / "figures" / name / "figure.json").exists()
+        table.add_row(name, spec.topic, f"{total - missing} of {total} there", "yes" if made else "no")
+    Console(width=None if Console().is_terminal else 100).print(table)
+    return 0
+
+
+def _make(arguments: argparse.Namespace) -> int:
+    names, options, overrides = _sorted_out(arguments.words)
+    from atml_exp.figure_make import make
+    from atml_exp.figure_spec import figure_names, figure_spec
+
+    scale = options.get("scale", "laptop")
+    output_dir = options.get("output_dir", arguments.output_dir)
+    chosen = figure_names() if names == ["all"] else names
+    specs = {name: figure_spec(name) for name in chosen}
+    codes = []
+    for name, spec in specs.items():
+        outcome = make(name, spec, scale=scale, overrides=overrides, output_dir=output_dir)
+        codes.append(_report(name, outcome))
+    return max(codes)
+
+
+def _sorted_out(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
+    """Names of figures, options of this command, and overrides of the jobs."""
+    names = [w for w in words if "=" not in w and not w.startswith("~")]
+    own = {k: v for k, _, v in (w.partition("=") for w in words) if k in ("scale", "output_dir") and v}
+    rest = [w for w in words if w not in names and w.partition("=")[0] not in own]
+    if not names:
+        raise ConfigError("no figure is named; atml-figures list shows those that there are")
+    return names, own, rest
+
+
+def _report(name: str, outcome: Any) -> int:
+    """Prints the claims with their verdicts, or which runs failed and why; the exit code."""
+    from rich.console import Console
+
+    from atml_exp.figure_make import measured
+    from atml_exp.summary import print_sweep
+
+    console = Console(width=None if Console().is_terminal else 120)
+    if outcome.made is None:
+        print_sweep(outcome.results, [[sweep, *job] for sweep, job in outcome.jobs], console)
+        console.print(f"{name}: not drawn, since runs failed; the same command tries them again", highlight=False)
+        return 1
+    made = outcome.made
+    console.print(f"{name}: {made.num_runs} runs, {made.num_reused} of them there already", highlight=False)
+    for claim in made.claims:
+        colour = {"holds": "green", "does not hold": "red"}.get(claim.verdict, "yellow")
+        seeds = f", {claim.seeds_holding} of {len(claim.values)} seeds" if len(claim.values) > 1 else ""
+        console.print(f"[{colour}]{claim.verdict:>14}[/]  {measured(claim)}{seeds}", highlight=False)
+        console.print(f"                {_plain(claim.statement)} [dim]{claim.paper}[/]", highlight=False)
+    console.print(f"{made.folder}/{name}.png, .svg, .pdf, .csv, claims.json", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _plain(statement: str) -> str:
+    """A formula as it reads in a terminal."""
+    from rich.markup import escape
+
+    return escape(statement.replace("$", "").replace("{", "").replace("}", ""))
+
+
+def _gallery(arguments: argparse.Namespace) -> int:
+    from atml_exp.gallery.site import write_gallery
+
+    root = Path(arguments.output_dir)
+    print(write_gallery(root / "figures", root / "gallery").resolve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

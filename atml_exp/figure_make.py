@@ -1,0 +1,226 @@
+"""Makes a figure: asks the ledger for its runs, trains what is missing, draws, and checks the claims."""
+
+import re
+import textwrap
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from atml_exp.compose import compose_each
+from atml_exp.environment import environment
+from atml_exp.errors import ConfigError
+from atml_exp.figure_spec import FigureSpec
+from atml_exp.figures.claim import Claim
+from atml_exp.figures.style import GREEN, GREY, VERMILLION, pdf, png, slide, svg
+from atml_exp.files import write_atomically, write_json, write_text
+from atml_exp.identity import run_id
+from atml_exp.ledger import look_up
+from atml_exp.pictures.recorded import num_examples, number
+from atml_exp.runner import RunResult, run
+from atml_exp.runs import Run, table_of
+from atml_exp.validate import validate
+
+__all__ = ["Made", "Outcome", "draw", "figure_jobs", "make", "num_missing"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A figure's folder, its claims, and how many of its runs were there already."""
+
+    folder: Path
+    claims: list[Claim]
+    num_runs: int
+    num_reused: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """results: of each job, in order; made: None where one of them failed."""
+
+    jobs: list[tuple[str, list[str]]]
+    results: list[RunResult]
+    made: Made | None
+
+
+def make(
+    name: str,
+    spec: FigureSpec,
+    *,
+    scale: str = "laptop",
+    overrides: Sequence[str] = (),
+    output_dir: str = "outputs",
+) -> Outcome:
+    """Trains what the ledger lacks of the figure's runs, and writes `<output_dir>/figures/NAME/`.
+
+    Raises ConfigError before any training where a job's config can't run. Where a run fails nothing is drawn, since
+    a figure of what is left would look whole.
+    """
+    began = time.monotonic()
+    jobs, configs = figure_jobs(spec, scale, overrides, output_dir)
+    results = run(configs, group=f"figures/{name}", keep_going=True, reports=False)
+    if any(r.status == "failed" for r in results):
+        return Outcome(jobs, results, None)
+    table = _table(jobs, results)
+    command = " ".join(["atml-figures make", name, f"scale={scale}", *overrides])
+    about = _about(name, spec, scale, command, table, time.monotonic() - began)
+    folder = Path(output_dir) / "figures" / name
+    claims = draw(spec, table, about, folder)
+    return Outcome(jobs, results, Made(folder, claims, len(results), sum(r.reused for r in results)))
+
+
+def figure_jobs(
+    spec: FigureSpec, scale: str, overrides: Sequence[str], output_dir: str
+) -> tuple[list[tuple[str, list[str]]], list[Any]]:
+    """(sweep, overrides) and the validated config of each job."""
+    jobs = spec.jobs(scale, [*overrides, f"output_dir={output_dir}"])
+    configs = compose_each([job for _, job in jobs])
+    for (sweep, _), config in zip(jobs, configs, strict=True):
+        try:
+            validate(config)
+        except ConfigError as error:
+            raise ConfigError(f"sweep {sweep}: {error}") from error
+    return jobs, configs
+
+
+def num_missing(spec: FigureSpec, scale: str, output_dir: str) -> tuple[int, int]:
+    """(how many of the figure's runs aren't there, how many there are to be)."""
+    _, configs = figure_jobs(spec, scale, (), output_dir)
+    ids = {run_id(config) for config in configs}
+    return sum(not look_up(output_dir, i).finished for i in ids), len(ids)
+
+
+def draw(spec: FigureSpec, table: pd.DataFrame, about: dict[str, Any], folder: Path) -> list[Claim]:
+    """Draws the table and writes the figure's files; figure.json, which makes them count, comes last."""
+    module = import_module(spec.module)
+    claims: list[Claim] = module.claims(table)
+    figure: Figure = module.draw(table)
+    frame(figure, spec.title, claims, _note(about))
+    name = about["name"]
+    (folder / "figure.json").unlink(missing_ok=True)
+    write_text(folder / f"{name}.csv", without_idle_columns(table).to_csv(index=False))
+    write_text(folder / f"{name}.svg", svg(figure))
+    for kind, save in (("png", png), ("pdf", pdf)):
+        _write_bytes(folder / f"{name}.{kind}", save(figure))
+    write_json(folder / "claims.json", [claim.as_dict() for claim in claims])
+    write_json(folder / "figure.json", about)
+    return claims
+
+
+HEAD, LINE = 0.6, 0.3
+"""Inches that the title and a line of the verdicts take."""
+
+
+@slide()
+def frame(figure: Figure, title: str, claims: Sequence[Claim], note: str) -> None:
+    """Adds the title above a figure, and below it what each claim measured and whether it holds: in word, mark and
+    colour. The figure grows by them, so that what was laid out before stays where it was.
+    """
+    rows = [_verdict_row(claim) for claim in claims]
+    strip = LINE * (sum(row[1].count("\n") + 1 for row in rows) + 1.4)
+    width, height = figure.get_size_inches()
+    total = HEAD + height + strip
+    figure.set_size_inches(width, total)
+    figure.get_layout_engine().set(rect=(0, strip / total, 1, height / total))  # type: ignore[union-attr,call-arg]
+    figure.text(0.012, 1 - 0.12 / total, title, va="top", size=23, weight="bold")
+    y = (strip - 0.1) / total
+    for mark, statement, value, colour in rows:
+        figure.text(0.012, y, mark, color=colour, weight="bold", va="top", size=15)
+        figure.text(0.17, y, statement, va="top", size=15, linespacing=1.15)
+        figure.text(0.988, y, value, color=colour, va="top", ha="right", size=15)
+        y -= LINE * (statement.count("\n") + 1) / total
+    figure.text(0.012, y, note, color=GREY, va="top", size=14)
+
+
+def _note(about: Mapping[str, Any]) -> str:
+    """What a picture by itself wouldn't tell."""
+    seeds = "one seed" if len(about["seeds"]) == 1 else "lines: mean over seeds; bands: their range"
+    return seeds + (" · smoke scale: a quick check, not a result" if about["scale"] == "smoke" else "")
+
+
+def _verdict_row(claim: Claim) -> tuple[str, str, str, str]:
+    """Mark and verdict, the statement in lines, what was measured against the threshold, colour."""
+    mark, colour = {"holds": ("✓", GREEN), "does not hold": ("✗", VERMILLION)}.get(claim.verdict, ("–", GREY))
+    return f"{mark} {claim.verdict}", "\n".join(_lines(claim.statement)), measured(claim), colour
+
+
+def _lines(statement: str) -> list[str]:
+    """Broken between words, never within a formula."""
+    held = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\0"), statement)
+    return [line.replace("\0", " ") for line in textwrap.wrap(held, 78, break_on_hyphens=False)]
+
+
+def measured(claim: Claim) -> str:
+    """The measured value, its spread over seeds and the threshold, in a line.
+
+    >>> measured(Claim("we", "", (1.0, 2.0), "<=", 3.0))
+    '1.5 ± 0.71  (≤ 3)'
+    """
+    relation = {"<=": "≤", ">=": "≥"}[claim.relation]
+    spread = "" if claim.spread is None else f" ± {number(float(f'{claim.spread:.2g}'))}"
+    unit = f" {claim.unit}" if claim.unit else ""
+    return f"{number(claim.measured)}{spread}{unit}  ({relation} {number(claim.threshold)}{unit})"
+
+
+def _table(jobs: Sequence[tuple[str, list[str]]], results: Sequence[RunResult]) -> pd.DataFrame:
+    """All rows of the figure's runs, as of `atml_exp.load`.
+
+    Beside the columns of the config: `sweep`, which sweep a run belongs to; num_classes, num_train, num_test; and
+    `directory`, for what isn't a metric.
+    """
+    parts = []
+    for sweep in dict(jobs):
+        directories = [r.directory for (s, _), r in zip(jobs, results, strict=True) if s == sweep]
+        runs = {run.id: run for run in map(Run, directories)}
+        part = table_of(list(runs.values()))
+        part.insert(0, "sweep", sweep)
+        for column, of in _DESCRIPTION.items():
+            part[column] = part["run_id"].map({i: of(run) for i, run in runs.items()})
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+_DESCRIPTION: Mapping[str, Callable[[Run], Any]] = {
+    "num_classes": lambda run: run.info.get("num_classes"),
+    "num_train": lambda run: num_examples(run, "train"),
+    "num_test": lambda run: num_examples(run, "test"),
+    "directory": lambda run: str(run.directory),
+}
+
+
+def without_idle_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the config's columns only those that differ between the runs, and the seed."""
+    kept = ("sweep", "run_id", "status", "seed", "step", "epoch", "name", "value")
+    idle = [c for c in table.columns if c not in kept and table[c].astype(str).nunique() < 2]
+    return table.drop(
+        columns=[*idle, *(c for c in ("attempt", "output_dir", "directory") if c in table and c not in idle)]
+    )
+
+
+def _about(
+    name: str, spec: FigureSpec, scale: str, command: str, table: pd.DataFrame, seconds: float
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": spec.title,
+        "topic": spec.topic,
+        "text": " ".join(spec.text.split()),
+        "papers": [{"citation": p.citation, "doi": p.doi} for p in spec.papers],
+        "command": command,
+        "scale": scale,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "num_runs": int(table["run_id"].nunique()),
+        "seeds": sorted(int(s) for s in table["seed"].unique()),
+        "versions": environment()["versions"],
+        "seconds": round(seconds, 1),
+    }
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    write_atomically(path, lambda p: p.write_bytes(data))

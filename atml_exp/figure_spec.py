@@ -1,0 +1,112 @@
+"""What `configs/figure/NAME.yaml` says: what a figure shows, and the sweeps that it is drawn from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import TypeAdapter, ValidationError
+
+from atml_exp.build import check_target
+from atml_exp.compose import choices_of, parse, read_choice, sweep_jobs
+from atml_exp.errors import ConfigError
+from atml_exp.fields import Name, Says
+from atml_exp.schema import nearest
+
+__all__ = ["SCALES", "FigureSpec", "Paper", "figure_names", "figure_spec"]
+
+Overrides = Annotated[list[str], Says("a list of overrides")]
+SCALES = ("smoke", "laptop", "full")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A reference; doi without the resolver's address."""
+
+    citation: Name
+    doi: Name
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure and its sweeps.
+
+    title, topic (of the course), text (three sentences: what one sees and why; formulas between dollar signs).
+    module: dotted path of a module with draw(table) -> Figure and claims(table) -> list[Claim].
+    base: overrides of every job. sweeps: by name, those of each sweep; one that names several values is an axis.
+    scales: for each scale, overrides for `base` and for each sweep; null leaves that sweep out.
+    """
+
+    title: Name
+    topic: Name
+    text: Name
+    papers: list[Paper]
+    module: Name
+    sweeps: dict[str, Overrides]
+    scales: dict[Literal["smoke", "laptop", "full"], dict[str, Overrides | None]]
+    base: Overrides = field(default_factory=list)
+
+    def jobs(self, scale: str, overrides: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
+        """(sweep, overrides) of each job at a scale; `overrides`, the command line's, hold for every sweep.
+
+        Of several overrides of one key the last counts: an axis given on the command line replaces the figure's.
+        """
+        if scale not in self.scales:
+            raise ConfigError(f"scale = {scale}: allowed: {', '.join(self.scales)}{nearest(scale, self.scales)}")
+        extra = self.scales[scale]
+        jobs = []
+        for name, own in self.sweeps.items():
+            if name in extra and extra[name] is None:
+                continue
+            lines = [*self.base, *own, *(extra.get("base") or ()), *(extra.get(name) or ()), *overrides]
+            jobs += [(name, job) for job in sweep_jobs(_last_of_each_key(lines))]
+        return jobs
+
+
+def figure_names(config_dirs: Sequence[str] = ()) -> list[str]:
+    """The figures that there are."""
+    return choices_of("figure", config_dirs)
+
+
+def figure_spec(name: str, config_dirs: Sequence[str] = ()) -> FigureSpec:
+    """Reads and checks a figure's YAML. ConfigError with the nearest name where there is none, or for what it says."""
+    names = figure_names(config_dirs)
+    if name not in names:
+        raise ConfigError(f"figure {name}: there is none; allowed: {', '.join(names)}{nearest(name, names)}")
+    node: Any = OmegaConf.to_container(read_choice("figure", name, config_dirs), resolve=True)
+    known = [f.name for f in fields(FigureSpec)]
+    if unknown := [key for key in node if key not in known]:
+        raise ConfigError(
+            f"figure {name}: no key {unknown[0]!r}; allowed: {', '.join(known)}{nearest(unknown[0], known)}"
+        )
+    try:
+        spec = TypeAdapter(FigureSpec).validate_python(node)
+    except ValidationError as error:
+        raise ConfigError(f"figure {name}: {_said(error)}") from error
+    check_target(spec.module)
+    _check_sweeps(name, spec)
+    return spec
+
+
+def _said(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _check_sweeps(name: str, spec: FigureSpec) -> None:
+    for scale, extra in spec.scales.items():
+        for sweep in extra:
+            if sweep not in ("base", *spec.sweeps):
+                known = ("base", *spec.sweeps)
+                raise ConfigError(
+                    f"figure {name}: scales.{scale}.{sweep}: no such sweep; allowed: {', '.join(known)}"
+                    f"{nearest(sweep, known)}"
+                )
+
+
+def _last_of_each_key(lines: Sequence[str]) -> list[str]:
+    latest: dict[str, str] = {}
+    for text, override in parse(lines):
+        latest.pop(override.key_or_group, None)
+        latest[override.key_or_group] = text
+    return list(latest.values())

@@ -1,0 +1,95 @@
+"""What a paper says, what was measured, and whether it held."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["Claim", "by_seed"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published statement as one number for each seed and a threshold, stated before anything is measured.
+
+    paper: who says it. statement: one line; formulas between dollar signs. values: the measured quantity, one for
+    each seed, NaN where it couldn't be measured. relation: what the measured quantity must be to the threshold;
+    the threshold comes from the paper or from theory, else the statement says that it was chosen by us.
+    reason: why nothing could be measured, where nothing could.
+
+    >>> claim = Claim("We 2026", "the answer is at least 40", (41.0, 43.0), ">=", 40)
+    >>> claim.measured, round(claim.spread, 2), claim.holds, claim.seeds_holding
+    (42.0, 1.41, True, 2)
+    """
+
+    paper: str
+    statement: str
+    values: Sequence[float]
+    relation: Literal["<=", ">="]
+    threshold: float
+    unit: str = ""
+    reason: str = ""
+
+    @property
+    def measured(self) -> float | None:
+        """The mean over seeds; None where a seed gave no number."""
+        return float(np.mean(self.values)) if len(self.values) and np.isfinite(self.values).all() else None
+
+    @property
+    def spread(self) -> float | None:
+        """The sample standard deviation over seeds; None with fewer than two."""
+        return float(np.std(self.values, ddof=1)) if self.measured is not None and len(self.values) > 1 else None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the mean over seeds is on the right side; what wasn't measured doesn't hold."""
+        return self.measured is not None and self._passes(self.measured)
+
+    @property
+    def seeds_holding(self) -> int:
+        """For how many of the seeds it holds."""
+        return sum(self._passes(value) for value in self.values)
+
+    @property
+    def verdict(self) -> str:
+        """holds, does not hold, or not measured."""
+        if self.measured is None:
+            return "not measured"
+        return "holds" if self.holds else "does not hold"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in claims.json."""
+        reason = {} if self.measured is not None else {"reason": self.reason or "a seed gave no number"}
+        return {
+            "paper": self.paper,
+            "statement": self.statement,
+            "measured": self.measured,
+            "spread": self.spread,
+            "threshold": float(self.threshold),
+            "relation": self.relation,
+            "unit": self.unit,
+            "values": [float(v) for v in self.values],
+            "holds": self.holds,
+            **reason,
+        }
+
+    def _passes(self, value: float) -> bool:
+        return bool(value <= self.threshold if self.relation == "<=" else value >= self.threshold)
+
+
+def by_seed(table: pd.DataFrame, quantity: Callable[[pd.DataFrame], float]) -> tuple[float, ...]:
+    """A quantity of the rows of each seed; NaN where it can't be had of them (empty, too short).
+
+    >>> by_seed(pd.DataFrame({"seed": [0, 0, 1], "value": [1.0, 2.0, 5.0]}), lambda rows: rows["value"].max())
+    (2.0, 5.0)
+    """
+    return tuple(_attempt(quantity, rows) for _, rows in table.groupby("seed", observed=True))
+
+
+def _attempt(quantity: Callable[[pd.DataFrame], float], rows: pd.DataFrame) -> float:
+    try:
+        return float(quantity(rows))
+    except (ValueError, IndexError, KeyError):
+        return float("nan")
