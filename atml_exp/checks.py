@@ -4,12 +4,16 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from atml_exp.data import Dataset, Split
+from atml_exp.figures.claim import Claim
+from atml_exp.figures.style import svg
 
-__all__ = ["check_dataset", "check_probe"]
+__all__ = ["check_dataset", "check_figure", "check_probe"]
 
 
 def check_probe(fn: Callable[..., Mapping[str, Any]], model: nn.Module, data: Split) -> Mapping[str, Any]:
@@ -52,6 +56,29 @@ def check_dataset(data: Dataset) -> None:
             _require(split.y.dtype == torch.int64, f"{name}.y holds {split.y.dtype}: classes are int64")
             inside = bool((split.y >= 0).all()) and bool((split.y < data.num_classes).all())
             _require(inside, f"{name}.y holds labels outside 0 … {data.num_classes - 1}")
+
+
+def check_figure(module: Any, table: pd.DataFrame) -> list[Claim]:
+    """A figure's module draws the same picture twice, names its axes, leaves the table alone, and states claims.
+
+    Returns its claims. module: with draw(table) and claims(table); table: as `atml-figures make` gives it.
+    """
+    before = table.copy(deep=True)
+    first, second = module.draw(table), module.draw(table)
+    _require(isinstance(first, Figure), f"draw returned a {type(first).__name__}: it must be a matplotlib Figure")
+    _require(svg(first) == svg(second), "draw gave two different pictures of one table")
+    shown = [axes for axes in first.get_axes() if axes.axison]
+    _require(bool(shown), "the figure has no axes")
+    for side in ("x", "y"):
+        named = any(getattr(axes, f"get_{side}label")() or axes.get_title("left") for axes in shown)
+        _require(named, f"no {side} axis has a name")
+    claims = module.claims(table)
+    _require(bool(claims), "the figure states no claim")
+    for claim in claims:
+        _require(isinstance(claim, Claim), f"claims holds a {type(claim).__name__}: it must be a Claim")
+        _require("\n" not in claim.statement and bool(claim.paper), f"{claim.statement!r} needs a line and a paper")
+    pd.testing.assert_frame_equal(table, before)
+    return claims
 
 
 def _require(holds: bool, message: str) -> None:

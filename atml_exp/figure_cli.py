@@ -1,4 +1,4 @@
-"""`atml-figures list | make NAME… | gallery`: lecture figures that state their claims and measure whether they hold."""
+"""`atml-figures list | make NAME… | gallery`: lecture figures that say whether their claims hold."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: done, whether or not the claims hold. 1: a run failed. 2: what can't run, said in one message. 130: Ctrl-C."""
+    """0: done, whether or not claims hold. 1: a run failed. 2: what can't run, said in one message. 130: Ctrl-C."""
     arguments = _parser().parse_args(argv)
     add_working_directory()
     try:

@@ -1,7 +1,7 @@
 """Makes a figure: asks the ledger for its runs, trains what is missing, draws, and checks the claims."""
 
+import math
 import re
-import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from atml_exp.compose import compose_each
 from atml_exp.environment import environment
@@ -147,13 +148,33 @@ def _note(about: Mapping[str, Any]) -> str:
 def _verdict_row(claim: Claim) -> tuple[str, str, str, str]:
     """Mark and verdict, the statement in lines, what was measured against the threshold, colour."""
     mark, colour = {"holds": ("✓", GREEN), "does not hold": ("✗", VERMILLION)}.get(claim.verdict, ("–", GREY))
-    return f"{mark} {claim.verdict}", "\n".join(_lines(claim.statement)), measured(claim), colour
+    value = measured(claim)
+    room = 72 * 13.333 * (0.988 - 0.17) - _width(value) - 20
+    return f"{mark} {claim.verdict}", "\n".join(_lines(_upright(claim.statement), room)), value, colour
 
 
-def _lines(statement: str) -> list[str]:
-    """Broken between words, never within a formula."""
+def _lines(statement: str, points: float) -> list[str]:
+    """Broken between words, never within a formula, so that no line is wider than so many points."""
     held = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\0"), statement)
-    return [line.replace("\0", " ") for line in textwrap.wrap(held, 78, break_on_hyphens=False)]
+    lines: list[str] = []
+    for word in held.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and _width(longer.replace("\0", " ")) <= points:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [line.replace("\0", " ") for line in lines]
+
+
+def _upright(statement: str) -> str:
+    """With the names of functions in formulas as matplotlib sets them."""
+    named = r"(?<![A-Za-z\\])(log|max|exp|cos)(?![A-Za-z])"
+    return re.sub(r"\$[^$]*\$", lambda formula: re.sub(named, r"\\mathrm{\1}\\,", formula[0]), statement)
+
+
+def _width(text: str) -> float:
+    """In points, at the size of the verdicts."""
+    return float(TextPath((0, 0), text, size=15).get_extents().width)
 
 
 def measured(claim: Claim) -> str:
@@ -163,9 +184,19 @@ def measured(claim: Claim) -> str:
     '1.5 ± 0.71  (≤ 3)'
     """
     relation = {"<=": "≤", ">=": "≥"}[claim.relation]
-    spread = "" if claim.spread is None else f" ± {number(float(f'{claim.spread:.2g}'))}"
     unit = f" {claim.unit}" if claim.unit else ""
-    return f"{number(claim.measured)}{spread}{unit}  ({relation} {number(claim.threshold)}{unit})"
+    return f"{_value(claim)}{unit}  ({relation} {number(claim.threshold)}{unit})"
+
+
+def _value(claim: Claim) -> str:
+    """Two figures of the spread, and as many decimals of the value."""
+    value, spread = claim.measured, claim.spread
+    if value is None or not spread:
+        return number(value)
+    decimals = 1 - math.floor(math.log10(spread))
+    if not 0 < decimals < 6:
+        return f"{number(value)} ± {number(float(f'{spread:.2g}'))}"
+    return f"{value:,.{decimals}f} ± {spread:.{decimals}f}".replace("-", "−")
 
 
 def _table(jobs: Sequence[tuple[str, list[str]]], results: Sequence[RunResult]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter, ValidationError
@@ -10,12 +10,13 @@ from pydantic import TypeAdapter, ValidationError
 from atml_exp.build import check_target
 from atml_exp.compose import choices_of, parse, read_choice, sweep_jobs
 from atml_exp.errors import ConfigError
-from atml_exp.fields import Name, Says
+from atml_exp.fields import Name
 from atml_exp.schema import nearest
 
 __all__ = ["SCALES", "FigureSpec", "Paper", "figure_names", "figure_spec"]
 
-Overrides = Annotated[list[str], Says("a list of overrides")]
+Overrides = list[str | list[str]]
+"""Overrides; a list among them is one of several alternatives, for axes that go together."""
 SCALES = ("smoke", "laptop", "full")
 
 
@@ -33,7 +34,8 @@ class FigureSpec:
 
     title, topic (of the course), text (three sentences: what one sees and why; formulas between dollar signs).
     module: dotted path of a module with draw(table) -> Figure and claims(table) -> list[Claim].
-    base: overrides of every job. sweeps: by name, those of each sweep; one that names several values is an axis.
+    base: overrides of every job. sweeps: by name, those of each sweep; one that names several values is an axis,
+    and lists among them are alternatives, for axes that go together.
     scales: for each scale, overrides for `base` and for each sweep; null leaves that sweep out.
     """
 
@@ -59,7 +61,9 @@ class FigureSpec:
             if name in extra and extra[name] is None:
                 continue
             lines = [*self.base, *own, *(extra.get("base") or ()), *(extra.get(name) or ()), *overrides]
-            jobs += [(name, job) for job in sweep_jobs(_last_of_each_key(lines))]
+            jobs += [
+                (name, job) for chosen in _alternatives(lines) for job in sweep_jobs(_last_of_each_key(chosen))
+            ]
         return jobs
 
 
@@ -69,11 +73,11 @@ def figure_names(config_dirs: Sequence[str] = ()) -> list[str]:
 
 
 def figure_spec(name: str, config_dirs: Sequence[str] = ()) -> FigureSpec:
-    """Reads and checks a figure's YAML. ConfigError with the nearest name where there is none, or for what it says."""
+    """Reads and checks a figure's YAML. ConfigError for an unknown name, with the nearest, or for what it says."""
     names = figure_names(config_dirs)
     if name not in names:
         raise ConfigError(f"figure {name}: there is none; allowed: {', '.join(names)}{nearest(name, names)}")
-    node: Any = OmegaConf.to_container(read_choice("figure", name, config_dirs), resolve=True)
+    node: Any = OmegaConf.to_container(read_choice("figure", name, config_dirs))
     known = [f.name for f in fields(FigureSpec)]
     if unknown := [key for key in node if key not in known]:
         raise ConfigError(
@@ -102,6 +106,15 @@ def _check_sweeps(name: str, spec: FigureSpec) -> None:
                     f"figure {name}: scales.{scale}.{sweep}: no such sweep; allowed: {', '.join(known)}"
                     f"{nearest(sweep, known)}"
                 )
+
+
+def _alternatives(lines: Sequence[str | list[str]]) -> list[list[str]]:
+    """The overrides with each of the lists among them in turn, in its place."""
+    lists = [line for line in lines if isinstance(line, list)] or [[]]
+    return [
+        [text for line in lines for text in ([line] if isinstance(line, str) else line if line is chosen else [])]
+        for chosen in lists
+    ]
 
 
 def _last_of_each_key(lines: Sequence[str]) -> list[str]:

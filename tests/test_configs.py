@@ -43,11 +43,13 @@ def _root(name: str) -> tuple[str, ...]:
 
 
 HYDRAS = [path for path in FILES if path.startswith("hydra/")]
+FIGURES = [path for path in FILES if path.startswith("figure/")]
+"""Made by tests/test_figure_make.py."""
 
 
 def test_the_files_are_found():
     assert len(FILES) > 40
-    assert {path.rpartition("/")[0] for path in FILES if path not in HYDRAS} == set(CASES)
+    assert {path.rpartition("/")[0] for path in FILES if path not in HYDRAS + FIGURES} == set(CASES)
 
 
 @pytest.mark.parametrize("path", HYDRAS)
@@ -68,7 +70,7 @@ def offline(monkeypatch, tmp_path):
     wandb.teardown()
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path not in HYDRAS])
+@pytest.mark.parametrize("path", [path for path in FILES if path not in HYDRAS + FIGURES])
 def test_every_file_composes_is_valid_and_runs(path, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     group, _, name = path.rpartition("/")
@@ -95,12 +97,15 @@ def recorded(done: Run) -> set[str]:
 EXPERIMENTS = [path for path in FILES if path.startswith("experiment/")]
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS)
-def test_an_experiments_header_gives_paper_command_expected_number_and_duration(path):
+@pytest.mark.parametrize("path", EXPERIMENTS + FIGURES)
+def test_a_header_gives_paper_command_expected_number_and_duration(path):
     text = (CONFIGS / f"{path}.yaml").read_text(encoding="utf-8")
     header = re.match(r"(#.*\n)+", text)[0]
     said = dict(re.findall(r"^# (\w+): +(.+)$", header, re.MULTILINE))
     assert "https://" in said["paper"]
-    assert said["command"] == f"atml-exp experiment={path.rpartition('/')[2]}"
+    group, _, name = path.partition("/")
+    assert said["command"] == (
+        f"atml-exp experiment={name}" if group == "experiment" else f"atml-figures make {name}"
+    )
     assert re.search(r"\d", said["expected"])
     assert re.search(r"\d+ (s|min|h) on ", said["duration"])

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import kendalltau
 
-__all__ = ["Claim", "by_seed"]
+__all__ = ["Claim", "by_seed", "kendall"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,15 @@ def by_seed(table: pd.DataFrame, quantity: Callable[[pd.DataFrame], float]) -> t
     (2.0, 5.0)
     """
     return tuple(_attempt(quantity, rows) for _, rows in table.groupby("seed", observed=True))
+
+
+def kendall(rows: pd.DataFrame, x: str) -> float:
+    """Kendall's τ-b of the column x and `value`: 1 where the larger x, the larger the value, always.
+
+    >>> kendall(pd.DataFrame({"x": [1, 2, 3], "value": [0.1, 0.2, 0.3]}), "x")
+    1.0
+    """
+    return round(float(kendalltau(rows[x], rows["value"]).statistic), 12)  # rounding makes 1 of 0.9999999999999999
 
 
 def _attempt(quantity: Callable[[pd.DataFrame], float], rows: pd.DataFrame) -> float:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from atml_exp.figures.claim import Claim, by_seed
-from atml_exp.figures.panels import band, each, log_axis, rows, thousands
+from atml_exp.figures.panels import band, each, log_axis, rows, sweeps, thousands
 from atml_exp.figures.style import BLUE, GREEN, GREY, VERMILLION, label_lines, new_slide, slide
 
 __all__ = ["claims", "draw"]
@@ -25,9 +25,9 @@ HOVERING = 0.25
 def draw(table: pd.DataFrame) -> Figure:
     """λ_max above, training loss below, one column for each sweep; dashed: 2/η."""
     figure = new_slide()
-    sweeps = list(each(table, "sweep"))
-    panels = figure.subplots(2, len(sweeps), squeeze=False, sharex="col", height_ratios=[3, 2])
-    for column, (name, part) in enumerate(sweeps):
+    parts = list(sweeps(table))
+    panels = figure.subplots(2, len(parts), squeeze=False, sharex="col", height_ratios=[3, 2])
+    for column, (name, part) in enumerate(parts):
         _sharpness(panels[0, column], part)
         _loss(panels[1, column], part)
         panels[0, column].set_title(NAMES.get(name, name))
@@ -60,7 +60,7 @@ def _loss(axes: Axes, part: pd.DataFrame) -> None:
 
 def claims(table: pd.DataFrame) -> list[Claim]:
     """For each sweep: where the sharpness settles, from where it came, and what the loss did meanwhile."""
-    return [claim for name, part in each(table, "sweep") for claim in _claims_of(NAMES.get(name, name), part)]
+    return [claim for name, part in sweeps(table) for claim in _claims_of(NAMES.get(name, name), part)]
 
 
 def _claims_of(name: str, part: pd.DataFrame) -> list[Claim]:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import ticker
 from matplotlib.axes import Axes
 
-__all__ = ["band", "each", "last_values", "log_axis", "rows", "thousands"]
+__all__ = ["band", "each", "last_values", "log_axis", "rows", "sweeps", "thousands"]
 
 
 def rows(table: pd.DataFrame, name: str, **columns: Any) -> pd.DataFrame:
@@ -25,9 +25,16 @@ def each(table: pd.DataFrame, column: str) -> Iterator[tuple[Any, pd.DataFrame]]
         yield value, table[table[column] == value]
 
 
+def sweeps(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(name, rows) for each sweep, in the order in which the figure's YAML names them."""
+    for name in dict.fromkeys(table["sweep"]):
+        yield name, table[table["sweep"] == name]
+
+
 def last_values(table: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each run, of the rows of one metric."""
-    return table.sort_values("step", kind="stable").groupby("run_id", observed=True, sort=False).tail(1)
+    """The last row of each run, of the rows of one metric, in the order of the table."""
+    latest = table.sort_values("step", kind="stable").groupby("run_id", observed=True, sort=False).tail(1)
+    return latest.sort_index()
 
 
 def band(

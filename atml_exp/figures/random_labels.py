@@ -6,11 +6,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from scipy.stats import kendalltau
 from scipy.stats import t as student
 
-from atml_exp.figures.claim import Claim, by_seed
-from atml_exp.figures.panels import band, each, last_values, rows
+from atml_exp.figures.claim import Claim, by_seed, kendall
+from atml_exp.figures.panels import band, each, last_values, rows, sweeps
 from atml_exp.figures.style import BLACK, BLUE, GREY, VERMILLION, label_lines, new_slide, slide
 
 __all__ = ["claims", "draw"]
@@ -35,7 +34,7 @@ def _curves(axes: Axes, table: pd.DataFrame) -> None:
     error = rows(table, "train/error")
     for p, runs in each(error[error["sweep"] == "labels"], FRACTION):
         band(axes, runs, "epoch", colormaps["viridis"](0.88 * p), scale=100, label=f"p = {100 * p:g} %")
-    for (name, runs), line in zip(each(error[error["sweep"] != "labels"], "sweep"), ("--", ":"), strict=False):
+    for (name, runs), line in zip(sweeps(error[error["sweep"] != "labels"]), ("--", ":"), strict=False):
         band(axes, runs, "epoch", BLACK, scale=100, linestyle=line, label=name)
     axes.set_xlabel("epoch")
     axes.set_ylabel("training error (%)")
@@ -111,7 +110,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         Claim(
             PAPER,
             "the larger $p$, the longer (Kendall's $τ$ of $p$ and epochs to fit; 1: at each step)",
-            by_seed(epochs_to_fit(labels), lambda t: kendalltau(t[FRACTION], t["value"]).statistic),
+            by_seed(epochs_to_fit(labels), lambda t: kendall(t, FRACTION)),
             ">=",
             1,
         ),

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from atml_exp.errors import ConfigError
+from atml_exp.figure_spec import FigureSpec, figure_names, figure_spec
+
+TEXT = {
+    "title": "T",
+    "topic": "ML basics",
+    "text": "Text.",
+    "papers": [],
+    "module": "atml_exp.figures.random_labels",
+}
+
+
+def spec(**more) -> FigureSpec:
+    given = {"sweeps": {"a": ["model=mlp", "seed=0,1"], "b": ["model=cnn"]}, "scales": {"laptop": {}}} | more
+    return FigureSpec(**TEXT, **given)
+
+
+def test_a_sweep_is_the_product_of_its_axes():
+    assert spec(base=["dtype=float64"]).jobs("laptop") == [
+        ("a", ["dtype=float64", "model=mlp", "seed=0"]),
+        ("a", ["dtype=float64", "model=mlp", "seed=1"]),
+        ("b", ["dtype=float64", "model=cnn"]),
+    ]
+
+
+def test_the_scale_and_then_the_command_line_come_last():
+    scaled = spec(scales={"smoke": {"base": ["seed=7"], "b": ["model=linear"]}})
+    assert scaled.jobs("smoke") == [("a", ["model=mlp", "seed=7"]), ("b", ["seed=7", "model=linear"])]
+    assert scaled.jobs("smoke", ["seed=1,2"]) == [
+        ("a", ["model=mlp", "seed=1"]),
+        ("a", ["model=mlp", "seed=2"]),
+        ("b", ["model=linear", "seed=1"]),
+        ("b", ["model=linear", "seed=2"]),
+    ]
+
+
+def test_a_scale_can_leave_a_sweep_out():
+    assert {name for name, _ in spec(scales={"smoke": {"a": None}}).jobs("smoke")} == {"b"}
+
+
+def test_axes_can_go_together():
+    zipped = spec(
+        sweeps={"a": ["seed=0,1", ["model.width=1", "model.depth=2"], ["model.width=3", "model.depth=4"]]}
+    )
+    assert [job for _, job in zipped.jobs("laptop")] == [
+        ["seed=0", "model.width=1", "model.depth=2"],
+        ["seed=1", "model.width=1", "model.depth=2"],
+        ["seed=0", "model.width=3", "model.depth=4"],
+        ["seed=1", "model.width=3", "model.depth=4"],
+    ]
+
+
+def test_an_unknown_scale_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"scale = labtop: allowed: laptop; did you mean"):
+        spec().jobs("labtop")
+
+
+def test_an_unknown_figure_is_refused_with_the_nearest():
+    with pytest.raises(
+        ConfigError, match=r"figure edge_of_stabilty: there is none; .*did you mean edge_of_stability"
+    ):
+        figure_spec("edge_of_stabilty")
+
+
+BROKEN = [
+    ("titel: x", "no key 'titel'; allowed: title"),
+    ("title: 3", "title"),
+    ("sweeps: [a]", "sweeps"),
+    ("scales: {medium: {}}", "scales"),
+    ("scales: {smoke: {c: [seed=0]}}", r"scales.smoke.c: no such sweep; allowed: base, a"),
+    ("module: os.path", "not in a trusted package"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), BROKEN)
+def test_what_is_wrong_with_a_yaml_is_said(line, message, tmp_path: Path):
+    folder = tmp_path / "figure"
+    folder.mkdir()
+    lines = {k: f"{k}: {v}" for k, v in TEXT.items()} | {"sweeps": "sweeps: {a: [seed=0]}", "scales": "scales: {}"}
+    key = line.partition(":")[0]
+    (folder / "mine.yaml").write_text("\n".join([*(v for k, v in lines.items() if k != key), line]))
+    with pytest.raises(ConfigError, match=message):
+        figure_spec("mine", [str(tmp_path)])
+
+
+@pytest.mark.parametrize("name", figure_names())
+def test_every_figure_has_three_scales_and_says_what_it_shows(name):
+    found = figure_spec(name)
+    assert list(found.scales) == ["smoke", "laptop", "full"]
+    assert 2 <= found.text.count(". ") + 1 <= 5
+    assert found.papers
+    for scale in found.scales:
+        assert found.jobs(scale)
