@@ -107,10 +107,13 @@ def _lead(figures: Sequence[Folder]) -> str:
     if not figures:
         return "Figures that put published claims to the test will stand here."
     claims = [claim for figure in figures for claim in figure.claims]
-    smoke = [figure for figure in figures if figure.about.scale == "smoke"]
-    tests = f"{_count(len(figures), 'figure')} put {_count(len(claims), 'published claim')} to the test"
+    shown = _count(len(figures), "figure")
+    if not claims:
+        return f"{shown}, no claims."
+    tests = f"{shown} put{'s' if len(figures) == 1 else ''} {_count(len(claims), 'published claim')} to the test"
     holding = sum(claim.verdict == "holds" for claim in claims)
-    return f"{tests}: <strong>{holding} of {len(claims)} {'holds' if holding == 1 else 'hold'}</strong>.{_checks(smoke)}"
+    held = f"<strong>{holding} of {len(claims)} {_plural('holds', holding)}</strong>"
+    return f"{tests}: {held}.{_checks([figure for figure in figures if figure.about.scale == 'smoke'])}"
 
 
 def _checks(smoke: Sequence[Folder]) -> str:
@@ -118,7 +121,9 @@ def _checks(smoke: Sequence[Folder]) -> str:
     if not smoke:
         return ""
     claims = _count(sum(len(figure.claims) for figure in smoke), "claim")
-    return f" Counted among them: {claims} of {_count(len(smoke), 'figure')} at smoke scale, a quick check only."
+    return (
+        f" That counts {claims} of {_count(len(smoke), 'figure')} made at smoke scale: a quick check, not a result."
+    )
 
 
 def _tally(claims: Sequence[Claim]) -> str:
@@ -147,7 +152,9 @@ def _figure_link(figure: Folder) -> str:
     holding, total = sum(claim.verdict == "holds" for claim in figure.claims), len(figure.claims)
     check = '<em class="quick">quick check</em>' if figure.about.scale == "smoke" else ""
     link = f'<a href="#{_anchor("figure", figure.name)}">{escape(figure.about.title)}</a>'
-    count = f'<span class="count">{holding}<span class="unseen"> of </span><i aria-hidden="true">/</i>{total}</span>'
+    count = (
+        f'<span class="count">{holding}<span class="unseen"> of </span><i aria-hidden="true">/</i>{total}</span>'
+    )
     return f"<li><span>{link} {check}</span>{count}</li>"
 
 
@@ -251,18 +258,24 @@ def _row(claim: Claim) -> str:
     """A phone shows the cells below each other, for which each carries its role and the name of its column."""
     cells = (_measured(claim), _threshold(claim), _seeds(claim), _verdict(claim))
     rest = "".join(
-        f'<td role="cell" data-column="{column}">{cell}</td>' for column, cell in zip(_COLUMNS[1:], cells, strict=True)
+        f'<td role="cell" data-column="{column}">{cell}</td>'
+        for column, cell in zip(_COLUMNS[1:], cells, strict=True)
     )
-    why = f'<span class="why">{typeset(claim.reason)}</span>' if claim.reason and claim.measured is None else ""
-    statement = f'{typeset(claim.statement)}<span class="paper">{escape(claim.paper)}</span>{why}'
-    return f'<tr role="row"><th role="rowheader" scope="row">{statement}</th>{rest}</tr>\n'
+    why = (
+        f'<span class="why">Not measured: {typeset(claim.reason)}</span>'
+        if claim.reason and claim.measured is None
+        else ""
+    )
+    said = (
+        f'<div class="statement">{typeset(claim.statement)}</div><span class="paper">{escape(claim.paper)}</span>'
+    )
+    return f'<tr role="row"><th role="rowheader" scope="row">{said}{why}</th>{rest}</tr>\n'
 
 
 def _measured(claim: Claim) -> str:
-    if claim.verdict == "not measured":
+    if claim.measured is None or claim.verdict == "not measured":
         return "—"
-    spread = "" if claim.spread is None else f" ± {number(_two_figures(claim.spread))}"
-    return _unbroken(f"{number(claim.measured)}{spread}") + _unit(claim)
+    return _unbroken(with_spread(claim.measured, claim.spread)).replace("\u00a0±", " ±") + _unit(claim)
 
 
 def _threshold(claim: Claim) -> str:
@@ -271,7 +284,7 @@ def _threshold(claim: Claim) -> str:
 
 def _seeds(claim: Claim) -> str:
     total = len(claim.values)
-    return _unbroken(f"{claim.seeds_holding} of {_count(total, 'seed')}") if total else "—"
+    return f"{claim.seeds_holding} of {_count(total, 'seed')}" if total else "—"
 
 
 def _verdict(claim: Claim) -> str:
@@ -283,6 +296,20 @@ def _unit(claim: Claim) -> str:
 
 
 # Small things
+
+
+def with_spread(value: float, spread: float | None) -> str:
+    """Two figures of the spread and as many decimals of the value, as the picture has it.
+
+    >>> with_spread(1.8034, 1.02), with_spread(2.0, 0.0), with_spread(12345.0, 321.0)
+    ('1.8 ± 1.0', '2', '12,345 ± 320')
+    """
+    if not spread or not math.isfinite(spread):
+        return number(value)
+    decimals = 1 - math.floor(math.log10(spread))
+    if not 0 < decimals < 6:
+        return f"{number(value)} ± {number(float(f'{spread:.2g}'))}"
+    return f"{value:.{decimals}f} ± {spread:.{decimals}f}".replace("-", "−")
 
 
 def seed_ranges(seeds: Iterable[int]) -> str:
@@ -306,7 +333,7 @@ def _when(created: str) -> str:
     return f'<time datetime="{escape(created)}">{escape(shown)}</time>'
 
 
-_MONTHS = tuple("January February March April May June July August September October November December".split())
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def _anchor(kind: str, name: str) -> str:
@@ -341,10 +368,6 @@ def _plural(verdict: str, n: int) -> str:
 
 def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def _two_figures(value: float) -> float:
-    return float(f"{value:.2g}") if math.isfinite(value) else value
 
 
 def _unbroken(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from functools import partial
 from pathlib import Path
 
 from atml_exp.errors import ConfigError
@@ -14,7 +15,9 @@ __all__ = ["MARK", "write_gallery"]
 MARK = ".made-by-atml-figures"
 """A file in each folder that we made: what we put there may be written anew or removed, all else is the user's."""
 
-_SAID = "Made by `atml-figures gallery`, which replaces the figure's files here; files of your own it leaves alone.\n"
+_SAID = (
+    "Made by `atml-figures gallery`, which replaces the figure's files here; files of your own it leaves alone.\n"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +39,9 @@ def write_gallery(figures: Path, gallery: Path) -> Path:
 
 def _check_ours(index: Path) -> None:
     if index.exists() and GENERATOR not in index.read_text(encoding="utf-8", errors="replace"):
-        raise ConfigError(f"{index} wasn't written by atml-figures, so it is left as it is; move it, then try again")
+        raise ConfigError(
+            f"{index} wasn't written by atml-figures, so it is left as it is; move it, then try again"
+        )
 
 
 def _copied(figure: Folder, target: Path) -> bool:
@@ -62,8 +67,7 @@ def _copy(figure: Folder, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     write_text(target / MARK, _SAID)
     for name in file_names(figure.name):
-        source = figure.path / name
-        write_atomically(target / name, lambda temporary, source=source: shutil.copyfile(source, temporary))
+        write_atomically(target / name, partial(shutil.copyfile, figure.path / name))
 
 
 def _remove_all_but(names: set[str], gallery: Path) -> None:
