@@ -261,15 +261,15 @@ def _row(claim: Claim) -> str:
         f'<td role="cell" data-column="{column}">{cell}</td>'
         for column, cell in zip(_COLUMNS[1:], cells, strict=True)
     )
-    why = (
-        f'<span class="why">Not measured: {typeset(claim.reason)}</span>'
-        if claim.reason and claim.measured is None
-        else ""
-    )
-    said = (
-        f'<div class="statement">{typeset(claim.statement)}</div><span class="paper">{escape(claim.paper)}</span>'
-    )
-    return f'<tr role="row"><th role="rowheader" scope="row">{said}{why}</th>{rest}</tr>\n'
+    return f'<tr role="row"><th role="rowheader" scope="row">{_statement(claim)}</th>{rest}</tr>\n'
+
+
+def _statement(claim: Claim) -> str:
+    """What is claimed, by whom, and why it couldn't be measured where it couldn't."""
+    unmeasured = claim.reason and claim.verdict == "not measured"
+    why = f'<span class="why">Not measured: {typeset(claim.reason)}</span>' if unmeasured else ""
+    by = f'<span class="paper">{escape(claim.paper)}</span>'
+    return f'<div class="statement">{typeset(claim.statement)}</div>{by}{why}'
 
 
 def _measured(claim: Claim) -> str:
