@@ -283,8 +283,9 @@ def _threshold(claim: Claim) -> str:
 
 
 def _seeds(claim: Claim) -> str:
-    total = len(claim.values)
-    return f"{claim.seeds_holding} of {_count(total, 'seed')}" if total else "—"
+    if all(value is None for value in claim.values):
+        return "—"
+    return f"{claim.seeds_holding} of {_count(len(claim.values), 'seed')}"
 
 
 def _verdict(claim: Claim) -> str:

@@ -168,6 +168,20 @@ def test_a_verdict_is_word_symbol_and_colour(
     assert ("Not measured: it <math>" in text) == (word == "not measured")
 
 
+@pytest.mark.parametrize(
+    ("values", "said"), [([1.0], "1 of 1 seed"), ([1.0, None, 9.0], "1 of 3 seeds"), ([None], "—"), ([], "—")]
+)
+def test_for_how_many_seeds_it_holds(
+    make_figure: Callable[..., Path],
+    html: Callable[[], str],
+    claim: Callable[..., Any],
+    values: list[float | None],
+    said: str,
+) -> None:
+    make_figure(claims=[claim(values=values)])
+    assert f'data-column="Seeds">{said}</td>' in html()
+
+
 def test_the_summary_counts(
     make_figure: Callable[..., Path], html: Callable[[], str], claim: Callable[..., Any]
 ) -> None:
