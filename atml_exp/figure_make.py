@@ -1,6 +1,5 @@
 """Makes a figure: asks the ledger for its runs, trains what is missing, draws, and checks the claims."""
 
-import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from atml_exp.compose import compose_each
 from atml_exp.environment import environment
 from atml_exp.errors import ConfigError
 from atml_exp.figure_spec import FigureSpec
-from atml_exp.figures.claim import Claim
+from atml_exp.figures.claim import Claim, with_spread
 from atml_exp.figures.style import GREEN, GREY, VERMILLION, pdf, png, slide, svg
 from atml_exp.files import write_atomically, write_json, write_text
 from atml_exp.identity import run_id
@@ -185,18 +184,7 @@ def measured(claim: Claim) -> str:
     """
     relation = {"<=": "≤", ">=": "≥"}[claim.relation]
     unit = f" {claim.unit}" if claim.unit else ""
-    return f"{_value(claim)}{unit}  ({relation} {number(claim.threshold)}{unit})"
-
-
-def _value(claim: Claim) -> str:
-    """Two figures of the spread, and as many decimals of the value."""
-    value, spread = claim.measured, claim.spread
-    if value is None or not spread:
-        return number(value)
-    decimals = 1 - math.floor(math.log10(spread))
-    if not 0 < decimals < 6:
-        return f"{number(value)} ± {number(float(f'{spread:.2g}'))}"
-    return f"{value:,.{decimals}f} ± {spread:.{decimals}f}".replace("-", "−")
+    return f"{with_spread(claim.measured, claim.spread)}{unit}  ({relation} {number(claim.threshold)}{unit})"
 
 
 def _table(jobs: Sequence[tuple[str, list[str]]], results: Sequence[RunResult]) -> pd.DataFrame:

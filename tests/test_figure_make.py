@@ -95,7 +95,7 @@ def test_the_same_runs_give_the_same_files(spec):
 def test_a_job_that_cannot_run_is_refused_before_any_training(spec):
     from atml_exp.errors import ConfigError
 
-    with pytest.raises(ConfigError, match="sweep a: .*model.width"):
+    with pytest.raises(ConfigError, match=r"sweep a: .*model.width"):
         make("loss", spec, overrides=["model.width=-1"])
     assert not Path("outputs").exists()
 

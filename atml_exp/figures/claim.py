@@ -1,5 +1,6 @@
 """What a paper says, what was measured, and whether it held."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,7 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-__all__ = ["Claim", "by_seed", "kendall"]
+from atml_exp.pictures.recorded import number
+
+__all__ = ["Claim", "by_seed", "kendall", "with_spread"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,20 @@ class Claim:
 
     def _passes(self, value: float) -> bool:
         return bool(value <= self.threshold if self.relation == "<=" else value >= self.threshold)
+
+
+def with_spread(value: float | None, spread: float | None) -> str:
+    """Two figures of the spread and as many decimals of the value.
+
+    >>> with_spread(1.8034, 1.02), with_spread(2.0, 0.0), with_spread(12345.0, 321.0), with_spread(None, None)
+    ('1.8 ± 1.0', '2', '12,345 ± 320', '—')
+    """
+    if value is None or not spread or not math.isfinite(spread):
+        return number(value)
+    decimals = 1 - math.floor(math.log10(spread))
+    if not 0 < decimals < 6:
+        return f"{number(value)} ± {number(float(f'{spread:.2g}'))}"
+    return f"{value:,.{decimals}f} ± {spread:.{decimals}f}".replace("-", "−")
 
 
 def by_seed(table: pd.DataFrame, quantity: Callable[[pd.DataFrame], float]) -> tuple[float, ...]:

@@ -1,6 +1,5 @@
 """The gallery's page as HTML: everything from a file escaped, formulas as MathML, no script, no network."""
 
-import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
@@ -8,6 +7,7 @@ from importlib.resources import files
 from itertools import groupby
 from urllib.parse import quote
 
+from atml_exp.figures.claim import with_spread
 from atml_exp.gallery.folder import KINDS, Claim, Folder
 from atml_exp.pictures.recorded import number
 from atml_exp.typeset import cite, typeset
@@ -297,20 +297,6 @@ def _unit(claim: Claim) -> str:
 
 
 # Small things
-
-
-def with_spread(value: float, spread: float | None) -> str:
-    """Two figures of the spread and as many decimals of the value, as the picture has it.
-
-    >>> with_spread(1.8034, 1.02), with_spread(2.0, 0.0), with_spread(12345.0, 321.0)
-    ('1.8 ± 1.0', '2', '12,345 ± 320')
-    """
-    if not spread or not math.isfinite(spread):
-        return number(value)
-    decimals = 1 - math.floor(math.log10(spread))
-    if not 0 < decimals < 6:
-        return f"{number(value)} ± {number(float(f'{spread:.2g}'))}"
-    return f"{value:.{decimals}f} ± {spread:.{decimals}f}".replace("-", "−")
 
 
 def seed_ranges(seeds: Iterable[int]) -> str:
