@@ -172,7 +172,8 @@ class BatchGradient:
         batch, recorded = self._batch, self._population.recorded
         key = (*_named(self._loss_fn), batch.x.shape, batch.y.shape, self._axes)
         if key not in recorded:
-            recorded[key] = traced(self._function, w, buffers, batch.x, batch.y)
+            alone = not self._population.stacked
+            recorded[key] = traced(self._function, w, buffers, batch.x, batch.y, exact=alone)
         return recorded[key]
 
     @property

@@ -1,7 +1,7 @@
 """A function of tensors as the list of operations that it comes down to, to be run again and again."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ log = logging.getLogger("atml_exp")
 Function = Callable[..., Any]
 
 
-def traced(fn: Function, *arguments: Any) -> Function:
+def traced(fn: Function, *arguments: Any, exact: bool = True) -> Function:
     """`fn`, recorded once on arguments of these shapes and run without what it takes to find the operations.
 
     vmap and autograd cost about a millisecond a call in Python, whatever the tensors hold; the operations that they
@@ -27,17 +27,36 @@ def traced(fn: Function, *arguments: Any) -> Function:
     in the values and in what was written, on these arguments: then control flow or state was at work. Only
     functions that draw no random numbers and don't branch on values may be passed.
 
+    With exact=False, operations that are slow on stacks of small matrices are then replaced by others that differ
+    in rounding only (a softmax over a short last axis, a product and the bias added to it), unless what they give
+    differs by more than 100 units of rounding.
+
     >>> double = traced(lambda x: x + x, torch.zeros(2))
     >>> double(torch.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
     try:
-        graph = _without_needless(make_fx(fn, pre_dispatch=False)(*_copies(arguments)))
+        graph = _recorded(fn, arguments)
     except Exception as error:
         log.info("a step is run as it is, since it can't be recorded: %s: %s", type(error).__name__, error)
         return fn
-    ours, theirs = _copies(arguments), _copies(arguments)
-    return graph if _same((graph(*ours), ours), (fn(*theirs), theirs)) else fn
+    expected = _result(fn, arguments)
+    if not _same(_result(graph, arguments), expected):
+        return fn
+    if exact:
+        return graph
+    faster = _regrouped(graph)
+    return faster if _close(_result(faster, arguments), expected) else _recorded(fn, arguments)
+
+
+def _recorded(fn: Function, arguments: Any) -> GraphModule:
+    return _without_needless(make_fx(fn, pre_dispatch=False)(*_copies(arguments)))
+
+
+def _result(fn: Function, arguments: Any) -> Any:
+    """What a function gives, and its arguments after it."""
+    ours = _copies(arguments)
+    return fn(*ours), ours
 
 
 def _copies(arguments: Any) -> Any:
@@ -50,6 +69,69 @@ def _same(a: Any, b: Any) -> bool:
         torch.equal(x.nan_to_num(), y.nan_to_num()) if isinstance(x, Tensor) else x == y
         for x, y in zip(left, right, strict=True)
     )
+
+
+def _close(a: Any, b: Any) -> bool:
+    return all(
+        torch.allclose(x, y, rtol=_tolerance(x), atol=_tolerance(x) * float(y.abs().max()), equal_nan=True)
+        if isinstance(x, Tensor) and x.is_floating_point() and x.numel()
+        else True
+        for x, y in zip(pytree.tree_leaves(a), pytree.tree_leaves(b), strict=True)
+    )
+
+
+def _tolerance(x: Tensor) -> float:
+    return 100 * torch.finfo(x.dtype).eps
+
+
+def _regrouped(module: GraphModule) -> GraphModule:
+    """Replaces what is slow on stacks of small matrices; changes the module that it is given."""
+    for node in list(module.graph.nodes):
+        if node.target in _ACROSS and _is_over_short_last_axis(node):
+            node.target = _ACROSS[node.target]
+        elif node.target is torch.ops.aten.add.Tensor and (product := _product(node)):
+            with module.graph.inserting_before(node):
+                together = module.graph.call_function(
+                    torch.ops.aten.baddbmm.default, (node.args[0], *product.args)
+                )
+            node.replace_all_uses_with(together)
+    module.graph.eliminate_dead_code()
+    module.recompile()
+    return module
+
+
+def _log_softmax_across(x: Tensor, axis: int, half_to_float: bool) -> Tensor:
+    """Over a last axis of few classes: 20 times faster with the examples last, where they fill vector registers."""
+    columns = x.transpose(-1, -2).contiguous()
+    return torch.ops.aten._log_softmax.default(columns, axis - 1, half_to_float).transpose(-1, -2)
+
+
+def _log_softmax_backward_across(g: Tensor, output: Tensor, axis: int, dtype: torch.dtype) -> Tensor:
+    columns = g.transpose(-1, -2).contiguous(), output.transpose(-1, -2)
+    return torch.ops.aten._log_softmax_backward_data.default(*columns, axis - 1, dtype).transpose(-1, -2)
+
+
+_ACROSS: Mapping[Any, Function] = {
+    torch.ops.aten._log_softmax.default: _log_softmax_across,
+    torch.ops.aten._log_softmax_backward_data.default: _log_softmax_backward_across,
+}
+
+
+def _is_over_short_last_axis(node: Node) -> bool:
+    shape, axis = _shape(node), node.args[-2]
+    return isinstance(axis, int) and len(shape) == 3 and axis in (2, -1) and shape[-1] <= 32
+
+
+def _product(add: Node) -> Node | None:
+    """The product that an addition of a row (R, 1, D) adds to, where nothing else needs it: bias + x @ W."""
+    bias, summand = add.args[:2]
+    while isinstance(summand, Node) and summand.target is torch.ops.aten._unsafe_view.default:
+        summand = summand.args[0] if len(summand.users) == 1 else None
+    if not isinstance(bias, Node) or not isinstance(summand, Node) or add.kwargs:
+        return None
+    is_product = summand.target is torch.ops.aten.bmm.default and len(summand.users) == 1
+    is_row = len(_shape(bias)) == 3 and _shape(bias)[1] == 1 and _shape(summand) == _shape(add)
+    return summand if is_product and is_row else None
 
 
 def _without_needless(module: GraphModule) -> GraphModule:

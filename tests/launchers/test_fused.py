@@ -104,7 +104,7 @@ def test_populations_can_be_small(command, sizes):
 def test_populations_of_one_kind_share_the_recorded_step(command, monkeypatch):
     calls = []
     traced = population.traced
-    monkeypatch.setattr(population, "traced", lambda *arguments: calls.append(1) or traced(*arguments))
+    monkeypatch.setattr(population, "traced", lambda *a, **options: calls.append(1) or traced(*a, **options))
     assert command(*SWEEP, *JOBS, FUSED, "hydra.launcher.max_replicas=3").code == 0
     assert len(calls) == 1
 
