@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-__all__ = ["Hessian", "TopEigenvalues", "as_float64", "top_eigenvalues"]
+__all__ = ["Hessian", "TopEigenvalues", "as_float64", "is_due", "ritz_errors", "top_eigenvalues"]
 
 LossFn = Callable[[Tensor, Tensor], Tensor]
 
@@ -198,14 +198,14 @@ def top_eigenvalues(
     while True:
         space.step()
         last = space.exhausted or space.done == max_products
-        if last or (n > 64 and space.done > k and _is_due(space.done)):
+        if last or (n > 64 and space.done > k and is_due(space.done)):
             values, residuals, errors = space.ritz(k)
             converged = bool((errors <= (tolerance * values.abs()).clamp(min=space.noise)).all())
             if converged or last:
                 return TopEigenvalues(values, residuals, errors, converged, space.done)
 
 
-def _is_due(products: int) -> bool:
+def is_due(products: int) -> bool:
     """A test for convergence costs products³: ever more rarely, so that it stays a small part of the work."""
     return products % (1 + products // 32) == 0
 
@@ -258,10 +258,10 @@ class _KrylovSpace:
         values, vectors = torch.linalg.eigh((square + square.T) / 2)
         values, vectors = values.flip(0), vectors.flip(1)
         residuals = (self._columns[self.done : self.size, : self.done] @ vectors).norm(dim=0)
-        return values[:k], residuals[:k], _errors(values, residuals)[:k]
+        return values[:k], residuals[:k], ritz_errors(values, residuals)[:k]
 
 
-def _errors(values: Tensor, residuals: Tensor) -> Tensor:
+def ritz_errors(values: Tensor, residuals: Tensor) -> Tensor:
     """residual²/gap, the gap to the intervals of both neighbours; the residual where that is no better."""
     apart = values[:-1] - values[1:]
     unknown = values.new_full((1,), -math.inf)

@@ -124,29 +124,36 @@ class Observer:
 
     def _measure(self, names: list[str], population: Population, learning_rate: Any) -> None:
         finite = population.finite()
-        together = self._together(names, population) if population.stacked else {}
-        for r, recording in enumerate(self.recordings):
-            if recording.diverged_at is not None:
-                continue
+        going = [r for r, recording in enumerate(self.recordings) if recording.diverged_at is None]
+        together = self._together(names, population, [r for r in going if finite[r]])
+        for r in going:
             if not finite[r]:
-                recording.diverged_at = population.step
+                self.recordings[r].diverged_at = population.step
             rate = float(learning_rate[r]) if isinstance(learning_rate, Tensor) else float(learning_rate)
-            self._measure_replica(names, population, r, rate, {n: v[r] for n, v in together.items()})
+            self._measure_replica(names, population, r, rate, together.get(r, {}))
 
-    def _together(self, names: list[str], population: Population) -> dict[str, Sequence[Mapping[str, Value]]]:
-        """What the probes say that can measure all replicas at once."""
-        data = [recording.data for recording in self.recordings]
-        found: dict[str, Sequence[Mapping[str, Value]]] = {}
+    def _together(
+        self, names: list[str], population: Population, replicas: Sequence[int]
+    ) -> dict[int, dict[str, Mapping[str, Value]]]:
+        """{replica: {probe: values}} of the probes that can measure several replicas at once."""
+        found: dict[int, dict[str, Mapping[str, Value]]] = {r: {} for r in replicas}
+        if len(replicas) < 2:
+            return found
+        data = [self.recordings[r].data for r in replicas]
+        state = population.named
+        if len(replicas) < population.size:
+            state = {name: tensor[list(replicas)] for name, tensor in state.items()}
         for name in names:
             try:
-                values = measure_each(self._probes[name], population.model, population.named, data)
+                values = measure_each(self._probes[name], population.model, state, data) or ()
             except DataChangedError:
                 raise
             except Exception as error:  # one by one, each replica gets its numbers or its own reason
                 log.info("probe %s is measured replica by replica: %s", name, error)
                 continue
-            if values is not None:
-                found[name] = values
+            for r, value in zip(replicas, values, strict=False):
+                if value is not None:
+                    found[r][name] = value
         return found
 
     def _measure_replica(

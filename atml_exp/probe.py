@@ -91,10 +91,11 @@ def measure(
         return probe.fn(specimen(model, state), split)
 
 
-def over_replicas(vectorised: Callable[..., Sequence[Mapping[str, Value]]]) -> Callable[[_F], _F]:
+def over_replicas(vectorised: Callable[..., Sequence[Mapping[str, Value] | None]]) -> Callable[[_F], _F]:
     """Declares how a quantity is measured on R replicas at once, to the same values up to rounding.
 
-    vectorised(model, state, splits, **options) → R mappings; state: {name: (R, …)}; splits: of each replica.
+    vectorised(model, state, splits, **options) → R mappings, None for a replica that is to be measured by itself;
+    state: {name: (R, …)}; splits: of each replica.
     """
 
     def mark(fn: _F) -> _F:
@@ -106,8 +107,11 @@ def over_replicas(vectorised: Callable[..., Sequence[Mapping[str, Value]]]) -> C
 
 def measure_each(
     probe: Probe, model: nn.Module, state: Mapping[str, Tensor], data: Sequence[Dataset]
-) -> Sequence[Mapping[str, Value]] | None:
-    """The probe's values for each of R replicas, or None where it has no vectorised form. state: {name: (R, …)}."""
+) -> Sequence[Mapping[str, Value] | None] | None:
+    """The probe's values for each of R replicas, None for those to be measured alone. state: {name: (R, …)}.
+
+    None altogether where the probe has no vectorised form.
+    """
     fn, options = (probe.fn.func, probe.fn.keywords) if isinstance(probe.fn, partial) else (probe.fn, {})
     vectorised = getattr(fn, "over_replicas", None)
     if vectorised is None or probe.reads is not None:
