@@ -56,7 +56,7 @@ Duration = Annotated[
 
 Schedule = Annotated[
     str,
-    StringConstraints(pattern=r"^(\d+\.\d*[1-9]\d*ep|\d*[1-9]\d*ep|\d*[1-9]\d*it|log|end)$"),
+    StringConstraints(pattern=r"^(\d+\.\d*[1-9]\d*ep|\d*[1-9]\d*(\.\d+)?ep|\d*[1-9]\d*it|log|end)$"),
     Says("100it (every 100 steps), 2ep (every 2 epochs), log (steps 0, 1, 2, 4, 8, …) or end"),
 ]
 

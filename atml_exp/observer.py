@@ -99,7 +99,8 @@ class Observer:
             self._measure(names, population, learning_rate)
         if self._kept(step):
             for r, recording in enumerate(self.recordings):
-                recording.writer.keep(step, population.replica(r))
+                if recording.diverged_at is None:
+                    recording.writer.keep(step, population.replica(r))
         if self._progress is not None:
             self._progress.update(step, self._numbers)
 

@@ -7,6 +7,7 @@ job run alone, since every draw comes from its own seed and no operation mixes r
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,7 +33,8 @@ class Population:
     model: the architecture in training mode; its own tensors are scratch space.
     w: (P,) or (R, P). buffers: each (…) or (R, …), batch-norm statistics and parameters that aren't trained.
     state: the optimiser's. step: updates made so far. loss: of the latest mini-batch, () or (R,).
-    seeds: one for each replica. recorded: the gradient as operations, for each shape of a mini-batch.
+    seeds: one for each replica. recordable: the model's code is known to do the same operations at each step.
+    recorded: the gradient as operations, for each shape of a mini-batch.
     """
 
     model: nn.Module
@@ -44,6 +46,7 @@ class Population:
     step: int = 0
     loss: Tensor | None = None
     stochastic: bool = False
+    recordable: bool = False
     recorded: dict[Any, Callable[..., Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -109,6 +112,7 @@ def assemble(
         state={},
         seeds=tuple(seeds),
         stochastic=stochastic,
+        recordable=all(_is_known(type(module)) for module in models[0].modules()),
         recorded={} if recorded is None else recorded,
     )
 
@@ -119,13 +123,23 @@ def _untrained(model: nn.Module, layout: Layout) -> dict[str, Tensor]:
     return {n: t.clone() for n, t in {**fixed, **dict(model.named_buffers())}.items()}
 
 
-def draws_randomness(model: nn.Module, x: Tensor) -> bool:
-    """Whether a training-mode forward pass on x draws from torch's global generators. Changes nothing."""
+KNOWN = ("atml_exp.", "torch.nn.", "torchvision.models.")
+
+
+def _is_known(code: Any) -> bool:
+    """Whether a class or function is ours or torch's, which neither branch on values nor count their calls; or says
+    so of itself by `recordable = True`. Of anybody else's code no number of comparisons would show it.
+    """
+    return bool(getattr(code, "recordable", False)) or f"{code.__module__}.".startswith(KNOWN)
+
+
+def draws_randomness(model: nn.Module, x: Tensor, y: Tensor, loss_fn: Loss) -> bool:
+    """Whether the loss of a training-mode forward pass draws from torch's global generators. Changes nothing."""
     mode = {m: m.training for m in model.modules()}
     buffers = {n: b.clone() for n, b in model.named_buffers()}
     with torch.random.fork_rng(), torch.no_grad():
         before = _generator_states(x.device)
-        functional_call(model.train(), buffers, (x,))
+        loss_fn(functional_call(model.train(), buffers, (x,)), y)
         after = _generator_states(x.device)
     for m, training in mode.items():
         m.training = training
@@ -161,16 +175,22 @@ class BatchGradient:
             with seeded_globally(self._population.seeds[0], "forward", self._population.step, self._calls):
                 g, self.loss = self._function(w, buffers, batch.x, batch.y)
         else:
-            g, self.loss = self._recorded(w, buffers)(w, buffers, batch.x, batch.y)
+            g, self.loss = self._step(w, buffers)(w, buffers, batch.x, batch.y)
         if self._calls == 0:
             self.buffers = buffers
         self._calls += 1
         return g
 
-    def _recorded(self, w: Tensor, buffers: dict[str, Tensor]) -> Callable[..., Any]:
-        """The gradient as operations, recorded at the first mini-batch of a shape."""
+    def _step(self, w: Tensor, buffers: dict[str, Tensor]) -> Callable[..., Any]:
+        """The gradient as operations, recorded at the first mini-batch of a shape; as it is where it can't be known
+        that the operations are always the same.
+        """
+        loss = _named(self._loss_fn)
+        if loss is None or not self._population.recordable:
+            return self._function
         batch, recorded = self._batch, self._population.recorded
-        key = (*_named(self._loss_fn), batch.x.shape, batch.y.shape, self._axes)
+        kinds = [(t.shape, t.dtype) for t in (w, batch.x, batch.y)]
+        key = (loss, *kinds, self._axes)
         if key not in recorded:
             alone = not self._population.stacked
             recorded[key] = traced(self._function, w, buffers, batch.x, batch.y, exact=alone)
@@ -192,9 +212,17 @@ class BatchGradient:
         return vmap(alone, in_dims=self._axes) if self._population.stacked else alone
 
 
-def _named(loss_fn: Loss) -> tuple[Any, str]:
-    """The function behind a loss and its options: equal for losses that are built from equal configs."""
-    return getattr(loss_fn, "func", loss_fn), repr(getattr(loss_fn, "keywords", None))
+def _named(loss_fn: Loss) -> tuple[Any, str] | None:
+    """The function behind a loss and its options, equal for losses that are built from equal configs.
+
+    None where its code isn't known or an option isn't a plain value.
+    """
+    whole = loss_fn if isinstance(loss_fn, partial) else partial(loss_fn)
+    fn, options = whole.func, whole.keywords
+    plain = not whole.args and all(isinstance(v, bool | int | float | str | None) for v in options.values())
+    if not plain or not hasattr(fn, "__module__") or not _is_known(fn):
+        return None
+    return fn, repr(sorted(options.items()))
 
 
 def update(

@@ -173,13 +173,14 @@ class RunWriter:
     def _flush_arrays(self, step: int) -> None:
         """A chunk is named by the checkpoint that it belongs to: it holds what was recorded before that step."""
         for name, records in self._arrays.items():
-            if records:
-                steps, values = zip(*records, strict=True)
+            before = [record for record in records if record[0] < step]
+            if before:
+                steps, values = zip(*before, strict=True)
                 write_arrays(
                     self._chunks / name.replace("/", ".", 1) / f"{step:08d}.npz",
                     {"steps": np.array(steps), "values": np.stack(values)},
                 )
-                records.clear()
+                records[:] = records[len(before) :]  # what was recorded at the step itself is recorded anew
 
     def _array_names(self) -> list[str]:
         on_disk = {d.name.replace(".", "/", 1) for d in self._chunks.glob("*") if d.is_dir()}

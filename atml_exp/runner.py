@@ -138,7 +138,7 @@ def _trained_together(group: list[_Pending], max_replicas: int | None) -> list[l
 
 
 def _stochastic(job: Job) -> bool:
-    return draws_randomness(job.model, job.data.train.x[:2])
+    return draws_randomness(job.model, job.data.train.x[:2], job.data.train.y[:2], job.loss_fn)
 
 
 def _result(pending: _Pending, failure: str | None, reports: bool, *, reused: bool) -> RunResult:

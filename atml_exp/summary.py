@@ -91,7 +91,7 @@ def _table(run: Run) -> Table:
 
 def _rows(run: Run) -> list[tuple[str, str, int]]:
     """Loss and error first, then the probes; a sweep `probe/key/0.5`, `probe/key/0.2`, … in one row."""
-    last = run.metrics.groupby("name", sort=False)[["value", "step"]].last()
+    last = run.metrics.groupby("name", sort=False).tail(1).set_index("name")  # .last() would skip NaN
     names = sorted(last.index, key=lambda n: _FIRST.index(n) if n in _FIRST else len(_FIRST))
     rows: dict[str, list[str]] = {}
     for name in names:

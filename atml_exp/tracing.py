@@ -35,13 +35,14 @@ def traced(fn: Function, *arguments: Any, exact: bool = True) -> Function:
     >>> double(torch.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
+    expected = _result(fn, arguments)
     try:
         graph = _recorded(fn, arguments)
+        same = not _depends_on_values(graph) and _same(_result(graph, arguments), expected)
     except Exception as error:
         log.info("a step is run as it is, since it can't be recorded: %s: %s", type(error).__name__, error)
         return fn
-    expected = _result(fn, arguments)
-    if not _same(_result(graph, arguments), expected):
+    if not same:
         return fn
     if exact:
         return graph
@@ -51,6 +52,12 @@ def traced(fn: Function, *arguments: Any, exact: bool = True) -> Function:
 
 def _recorded(fn: Function, arguments: Any) -> GraphModule:
     return _without_needless(make_fx(fn, pre_dispatch=False)(*_copies(arguments)))
+
+
+def _depends_on_values(graph: GraphModule) -> bool:
+    """Whether an operation's shapes depend on values, or it draws random numbers."""
+    tags = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output, torch.Tag.nondeterministic_seeded}
+    return any(tags & set(getattr(node.target, "tags", ())) for node in graph.graph.nodes)
 
 
 def _result(fn: Function, arguments: Any) -> Any:
@@ -91,9 +98,7 @@ def _regrouped(module: GraphModule) -> GraphModule:
             node.target = _ACROSS[node.target]
         elif node.target is torch.ops.aten.add.Tensor and (product := _product(node)):
             with module.graph.inserting_before(node):
-                together = module.graph.call_function(
-                    torch.ops.aten.baddbmm.default, (node.args[0], *product.args)
-                )
+                together = module.graph.call_function(torch.ops.aten.baddbmm.default, (node.args[0], *product.args))
             node.replace_all_uses_with(together)
     module.graph.eliminate_dead_code()
     module.recompile()
@@ -146,12 +151,18 @@ def _without_needless(module: GraphModule) -> GraphModule:
 
 def _is_needless(node: Node) -> bool:
     source = node.args[0] if node.args else None
-    if not isinstance(source, Node) or _shape(source) != _shape(node):
+    if not isinstance(source, Node) or _kind(source) != _kind(node):
         return False
     if node.target in (torch.ops.aten.expand.default, torch.ops.aten.view.default):
         return True
     by_number = (torch.ops.aten.mul.Scalar, torch.ops.aten.mul.Tensor)
     return node.target in by_number and isinstance(node.args[1], int | float) and node.args[1] == 1
+
+
+def _kind(node: Node) -> Any:
+    """Shape and dtype."""
+    found = node.meta.get("val", node.meta.get("tensor_meta"))
+    return (found.shape, found.dtype) if isinstance(found, Tensor) else node
 
 
 def _shape(node: Node) -> Any:

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from atml_exp.fields import Duration, Schedule, Start
 
 ACCEPTED = [
-    (Schedule, ["1it", "100it", "2ep", "0.5ep", "1.25ep", "log", "end"]),
+    (Schedule, ["1it", "100it", "2ep", "1.0ep", "10.00ep", "0.5ep", "1.25ep", "log", "end"]),
     (Duration, ["500it", "20ep", "0.5ep", "0it", 0, 7]),
     (Start, ["0it", "500it", "10ep", "-500it", "-0.5ep"]),
 ]

@@ -53,3 +53,15 @@ def test_jobs_that_start_another_population(other):
 
 def test_optimisers_of_torch_train_alone():
     assert key("optimiser=torch_optim") != key("optimiser=torch_optim", "seed=1")
+
+
+def test_training_sets_of_different_size_start_another_population():
+    small, large = (
+        build_job(
+            compose(
+                [*BASE, "recipe.batch_size=8", "+dataset/wrapper=subset", f"dataset.wrapper.subset.num_train={n}"]
+            )
+        )
+        for n in (50, 60)
+    )
+    assert group_key(small) != group_key(large)

@@ -1,15 +1,18 @@
 """A replica trained in a population equals the same job alone."""
 
+import copy
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from atml_exp.batches import Batches
+from atml_exp.batches import Batch, Batches
 from atml_exp.data import Split
 from atml_exp.errors import ConfigError
 from atml_exp.losses.cross_entropy import cross_entropy
+from atml_exp.losses.mse import mse
 from atml_exp.models.cnn import cnn
 from atml_exp.models.mlp import mlp
 from atml_exp.optimisers.adam import Adam
@@ -20,7 +23,7 @@ from atml_exp.optimisers.nesterov import Nesterov
 from atml_exp.optimisers.optimiser import stack
 from atml_exp.optimisers.sam import SAM
 from atml_exp.optimisers.sgd import SGD
-from atml_exp.population import assemble, draws_randomness, update
+from atml_exp.population import _named, assemble, draws_randomness, update
 from atml_exp.seeds import seeded_globally
 
 SEEDS = (3, 7, 11)
@@ -129,10 +132,10 @@ def dropout_model(input_shape, num_outputs):
 def test_dropout_is_refused_in_a_population_and_found_without_a_trace():
     models = [dropout_model(SHAPE, 3).eval() for _ in range(2)]
     before = torch.get_rng_state()
-    assert draws_randomness(models[0], torch.zeros(2, *SHAPE))
+    assert draws_randomness(models[0], torch.zeros(2, *SHAPE), torch.tensor([0, 1]), cross_entropy)
     assert not models[0].training
     assert torch.equal(before, torch.get_rng_state())
-    assert not draws_randomness(mlp(SHAPE, 3), torch.zeros(2, *SHAPE))
+    assert not draws_randomness(mlp(SHAPE, 3), torch.zeros(2, *SHAPE), torch.tensor([0, 1]), cross_entropy)
     with pytest.raises(ConfigError, match="dropout"):
         assemble(models, [0, 1], stochastic=True)
 
@@ -173,3 +176,122 @@ def test_a_model_without_trainable_parameters_is_refused():
 def test_replicas_of_different_shape_are_refused():
     with pytest.raises(ConfigError, match="same parameters"):
         assemble([mlp(SHAPE, 3, width=4), mlp(SHAPE, 3, width=5)], [0, 1])
+
+
+def running_mean(population):
+    return next(b for n, b in population.buffers.items() if n.endswith("running_mean"))
+
+
+def test_sam_keeps_the_batch_norm_statistics_of_the_weights_and_not_of_its_ascent(splits):
+    sam, sgd = (train(MODELS["mlp_batch_norm"], [o], splits[:1], SEEDS[:1], steps=1) for o in (SAM(rho=1), SGD()))
+    assert torch.equal(running_mean(sam), running_mean(sgd))
+
+
+class Masked(nn.Module):
+    """Keeps what it drew."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.masks = nn.Linear(4, 1, bias=False), []
+
+    def forward(self, x):
+        self.masks.append(tuple(torch.rand(4).tolist()))
+        return self.layer(x)
+
+
+def test_random_numbers_are_drawn_anew_at_each_step_and_at_each_gradient_of_a_step():
+    model, optimiser = Masked(), SAM()
+    population = assemble([model], [0], stochastic=True)
+    population = replace(population, state=optimiser.init(population.w))
+    for _ in range(2):
+        population = update(population, optimiser, mse, Batch(torch.ones(2, 4), torch.ones(2)), 0.1)
+    assert len(model.masks) == len(set(model.masks)) == 4
+
+
+def test_populations_of_different_size_do_not_share_a_recording():
+    """Full batches have one shape whatever R is."""
+    x = torch.randn(20, *SHAPE, generator=torch.Generator().manual_seed(0))
+    split = Split(x, torch.randint(0, 3, (20,), generator=torch.Generator().manual_seed(1)))
+    recorded = {}
+    for size in (3, 2, 1):
+        models = [mlp(SHAPE, 3, width=4) for _ in range(size)]
+        population = assemble(models, list(range(size)), recorded=recorded)
+        batches = Batches([split] * size, list(range(size)), None)
+        for t in range(3):
+            population = update(population, SGD(), cross_entropy, batches(t), 0.1)
+        alone = assemble(models[:1], [0])
+        for t in range(3):
+            alone = update(alone, SGD(), cross_entropy, Batches([split], [0], None)(t), 0.1)
+        first = population.w[0] if size > 1 else population.w
+        torch.testing.assert_close(first, alone.w, rtol=1e-5, atol=1e-6)
+    assert len(recorded) == 3
+
+
+class Counting(nn.Module):
+    """Another function after its third call."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.calls = nn.Linear(4, 3), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.layer(x) if self.calls <= 3 else self.layer(x).tanh()
+
+
+def by_frequency(outputs, y):
+    return cross_entropy(outputs, y) * (1 + len(y[y == 0]) / 10)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [(Counting(), cross_entropy), (nn.Linear(4, 3), by_frequency), (nn.Linear(4, 3), partial(by_frequency))],
+    ids=["model", "loss", "partial"],
+)
+def test_code_that_is_not_ours_runs_as_it_is(model, loss):
+    population = assemble([model.double()], [0])
+    model, w = copy.deepcopy(model), population.w
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(8):
+        batch = Batch(
+            torch.randn(6, 4, generator=generator).double(), torch.randint(0, 3, (6,), generator=generator)
+        )
+        population = update(population, SGD(), loss, batch, 0.1)
+        parameters = list(model.parameters())
+        g = torch.autograd.grad(loss(model(batch.x), batch.y), parameters)
+        with torch.no_grad():
+            for p, piece in zip(parameters, g, strict=True):
+                p -= 0.1 * piece
+        w = nn.utils.parameters_to_vector(parameters).detach()
+    torch.testing.assert_close(population.w, w, rtol=1e-12, atol=1e-14)
+    assert population.recorded == {}
+
+
+def test_a_class_may_say_that_it_can_be_recorded():
+    class Plain(nn.Module):
+        recordable = True
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    population = assemble([Plain()], [0])
+    batch = Batch(torch.ones(6, 4), torch.zeros(6, dtype=torch.int64))
+    assert len(update(population, SGD(), cross_entropy, batch, 0.1).recorded) == 1
+
+
+def test_losses_of_other_options_are_recorded_apart():
+    assert _named(partial(mse, a=1)) != _named(partial(mse, a=2))
+    assert _named(partial(mse, a=1)) == _named(partial(mse, a=1))
+    assert _named(partial(mse, 1.0)) is None  # which argument that is isn't known
+    assert _named(partial(mse, a=torch.ones(1))) is None
+
+
+def test_a_loss_that_draws_random_numbers_is_found():
+    def noisy(outputs, y):
+        return cross_entropy(outputs + torch.randn_like(outputs), y)
+
+    assert draws_randomness(mlp(SHAPE, 3), torch.zeros(2, *SHAPE), torch.tensor([0, 1]), noisy)

@@ -133,3 +133,27 @@ def test_the_ledger_finds_the_latest_attempt_and_force_makes_a_new_one(tmp_path)
     RunWriter(forced.directory, INFO, "").finish("diverged")
     assert look_up(out, "abc").directory == forced.directory
     assert look_up(out, "abc").finished
+
+
+def test_what_was_measured_at_the_step_of_a_checkpoint_is_measured_anew_and_stands_there_once(tmp_path):
+    """Ctrl-C comes between measuring a step and making it."""
+    w = writer(tmp_path)
+    record(w, range(4))
+    w.checkpoint(3, MODEL, {})
+    w.interrupt()
+    again = writer(tmp_path)
+    record(again, range(3, 6))
+    again.finish("complete", steps=5)
+    steps, values = Run(tmp_path / "abc").array("trajectory/weights")
+    assert steps.tolist() == list(range(6))
+    assert values[:, 0].tolist() == list(range(6))
+    assert Run(tmp_path / "abc").series("train/loss")[0].tolist() == list(range(6))
+
+
+def test_a_checkpoint_leaves_what_was_measured_at_its_step_to_the_next(tmp_path):
+    w = writer(tmp_path)
+    record(w, range(4))
+    w.checkpoint(3, MODEL, {})
+    record(w, range(4, 6))
+    w.finish("complete", steps=5)
+    assert Run(tmp_path / "abc").array("trajectory/weights")[0].tolist() == list(range(6))

@@ -16,6 +16,7 @@ import torch
 
 import atml_exp
 from atml_exp.compose import compose
+from atml_exp.identity import run_id
 from atml_exp.probe_run import probe_run
 from atml_exp.recorder import Checkpoint
 from atml_exp.runner import run
@@ -297,3 +298,85 @@ def test_all_runs_come_back_as_one_table(tmp_path):
     run([config(tmp_path, f"seed={s}") for s in range(3)])
     frame = atml_exp.load(tmp_path, name="test/error")
     assert sorted(frame.seed.unique()) == [0, 1, 2]
+
+
+NORMALISED = ("model.normalisation=batch", "optimiser=adam", "dtype=float64")
+
+
+def cut_off(tmp_path, step, *overrides):
+    """Ctrl-C at a step of a run."""
+    from atml_exp import train
+
+    update = train.update
+
+    def interrupted(population, *rest):
+        if population.step == step:
+            raise KeyboardInterrupt
+        return update(population, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "update", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run([config(tmp_path, *overrides)])
+
+
+def test_batch_norm_goes_on_from_its_statistics_and_arrays_stand_once(tmp_path):
+    overrides = (*NORMALISED, "probe=[trajectory]", "probe.trajectory.start=0it")
+    cut_off(tmp_path / "cut", 13, *overrides)
+    (cut,) = run([config(tmp_path / "cut", *overrides)])
+    (whole,) = run([config(tmp_path / "whole", *overrides)])
+    assert cut.final == whole.final
+    (steps, weights), (all_steps, all_weights) = (
+        Run(r.directory).array("trajectory/weights") for r in (cut, whole)
+    )
+    assert steps.tolist() == all_steps.tolist()
+    np.testing.assert_array_equal(weights, all_weights)
+    mine, theirs = (Checkpoint(Run(r.directory).checkpoints[-1]).model for r in (cut, whole))
+    assert all(torch.equal(mine[n], theirs[n]) for n in theirs)
+
+
+def test_runs_cut_off_at_different_steps_go_on_side_by_side(tmp_path):
+    for seed, step in ((0, 12), (1, 20), (2, 12)):
+        cut_off(tmp_path / "cut", step, *NORMALISED, f"seed={seed}")
+    seeds = [f"seed={s}" for s in range(3)]
+    cut = run([config(tmp_path / "cut", *NORMALISED, s) for s in seeds])
+    alone = [run([config(tmp_path / "alone", *NORMALISED, s)])[0] for s in seeds]
+    for a, b in zip(cut, alone, strict=True):
+        assert a.final == pytest.approx(b.final, rel=1e-9)
+
+
+def test_a_population_of_full_batches_comes_in_any_size(tmp_path):
+    jobs = [
+        config(tmp_path, "optimiser=gd", "recipe.batch_size=null", f"seed={s}", "dtype=float64") for s in range(5)
+    ]
+    together = run(jobs, max_replicas=3)
+    (alone,) = run(
+        [config(tmp_path / "alone", "optimiser=gd", "recipe.batch_size=null", "seed=4", "dtype=float64")]
+    )
+    assert together[4].final == pytest.approx(alone.final, rel=1e-9)
+
+
+def test_a_run_whose_neighbour_is_busy_is_let_go(tmp_path):
+    from atml_exp.errors import RunBusyError
+    from atml_exp.lock import Lock
+
+    first, second = (config(tmp_path, f"seed={s}") for s in range(2))
+    busy = tmp_path / "runs" / run_id(second)
+    busy.mkdir(parents=True)
+    lock = Lock(busy)
+    with pytest.raises(RunBusyError):
+        run([first, second])
+    Lock(tmp_path / "runs" / run_id(first)).release()  # free
+    lock.release()
+
+
+def test_of_a_run_that_diverged_only_loss_and_error_are_measured_and_nothing_is_kept(tmp_path):
+    overrides = ("loss=mse", "optimiser=sgd", "probe=[pruning]", "probe.pruning.every=10it", "recipe.steps=90")
+    bad, good = run([config(tmp_path, *overrides, f"optimiser.learning_rate={r}") for r in (1e9, 0.01)])
+    diverged = Run(bad.directory)
+    at = diverged.info["diverged_at"]
+    assert diverged.metrics["step"].max() == at
+    late = diverged.metrics[diverged.metrics["step"] == at]["name"]
+    assert {name.partition("/")[0] for name in late} <= {"train", "test", "optimiser"}
+    assert diverged.checkpoints == []
+    assert Run(good.directory).checkpoints != []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from atml_exp.optimisers.schedules.step import step_decay
 from atml_exp.schedule import due, num_steps, start_step
 
 
@@ -42,3 +43,14 @@ def test_a_start_shifts_the_schedule():
 
 def test_a_training_of_no_steps_is_measured_once():
     assert [steps(every, total=0) for every in ("1it", "1ep", "log", "end")] == [[0]] * 4
+
+
+def test_fractions_of_an_epoch_are_exact():
+    assert num_steps("0.07ep", 100) == 7  # 0.07 * 100 is 7.000000000000001
+    assert num_steps("0.29ep", 100) == 29
+
+
+@pytest.mark.parametrize("milestone", [0.55, 0.28, 0.07])
+def test_a_milestone_is_reached_at_its_exact_step(milestone):
+    first = next(t for t in range(100) if step_decay(t, 100, milestones=[milestone], factor=0.1) < 1)
+    assert first == round(100 * milestone)

@@ -111,3 +111,10 @@ def test_every_run_has_its_table(finished):
 
 def test_nothing_is_cut_off_on_a_narrow_terminal(finished):
     assert "pruning/accuracy at 1.0 … 0.02" in printed(Result(finished(METRICS)), width=60)
+
+
+def test_a_loss_that_ends_as_nan_is_shown_as_nan(finished):
+    text = printed(
+        Result(finished({"train/loss": [(0, 0.629), (20, float("nan"))]}, status="diverged", diverged_at=20))
+    )
+    assert ("train/loss", "nan", "20") in rows(text)

@@ -114,3 +114,21 @@ class Counting:
 @pytest.mark.parametrize("fn", [branching, Counting()], ids=["branch", "state"])
 def test_functions_that_are_more_than_their_operations_run_as_they_are(fn):
     assert traced(fn, torch.ones(2)) is fn
+
+
+SIZES = {
+    "mask": lambda x: x[x > 0].sum() * x,
+    "nonzero": lambda x: x * (x > 0).nonzero().shape[0],
+    "unique": lambda x: x * x.unique().numel(),
+    "noise": lambda x: x + torch.randn(3),
+}
+
+
+@pytest.mark.parametrize("fn", SIZES.values(), ids=SIZES)
+def test_operations_whose_shape_or_value_is_not_given_by_the_shapes_run_as_they_are(fn):
+    assert traced(fn, torch.tensor([1.0, -1.0, 2.0])) is fn
+
+
+def test_a_product_with_one_that_changes_the_type_stays():
+    recorded = traced(lambda y: (y * 1.0).mean(), torch.tensor([1, 2]))
+    assert recorded(torch.tensor([3, 4])).item() == 3.5

@@ -17,8 +17,9 @@ def ascent(g: Tensor, rho: Any) -> Tensor:
 
     Undefined at g = 0; there ε = 0 is taken, so that a stationary point stays one.
     """
-    norm = torch.linalg.vector_norm(g, dim=-1, keepdim=True)
-    return rho * g / norm.clamp_min(torch.finfo(g.dtype).tiny)
+    tiny = torch.finfo(g.dtype).tiny
+    u = g / g.abs().amax(-1, keepdim=True).clamp_min(tiny)  # squares of small entries would vanish in the norm
+    return rho * u / torch.linalg.vector_norm(u, dim=-1, keepdim=True).clamp_min(tiny)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _restore(optimiser: torch.optim.Optimizer, parameters: list[Tensor], state: 
         elif item:
             entry[key][int(item[0])] = value.clone()
         elif key.endswith("#"):
-            number = value.item()
-            entry[key[:-1]] = int(number) if number == int(number) else number
+            number = float(value)
+            entry[key[:-1]] = int(number) if number.is_integer() and abs(number) < 2**53 else number
         else:
             entry[key] = value.clone()

@@ -98,15 +98,14 @@ def ph_dimension(
 
     points: (N, D) tensor or array; computed in float64, centred. The reading doesn't change with scale, rotation or
     translation. alpha > 0: a set of dimension below α reads α, so with α = 1 a smooth curve and a Cantor set both
-    read 1. sizes: subsample sizes n; by default 16, evenly from 0.2·N to 0.95·N.
+    read 1. sizes: subsample sizes n; by default 16, evenly from 0.2·N to 0.95·N. Points that are alike count once.
 
     1,000 uniform points of the unit cube read 1.00, 1.96 and 2.9 in 1, 2 and 3 dimensions; a random walk of 1,000
     steps reads 2.25 in 1,000 dimensions. The bias grows with the dimension; `.reliable` says where the reading
     says nothing.
 
-    Raises ValueError if points aren't a finite matrix, are all alike or fewer than 20 (with `sizes`: than the
-    largest), if a subsample has only points that are alike, if alpha isn't positive, or if sizes aren't two
-    different numbers or more from 2 to N.
+    Raises ValueError if points aren't a finite matrix, are all alike, if fewer than 20 (with `sizes`: than the
+    largest) differ, if alpha isn't positive, or if sizes aren't two different numbers or more from 2 to N.
 
     >>> angle = torch.linspace(0, 6, 400)
     >>> found = ph_dimension(torch.stack([angle.cos(), angle.sin()], 1))
@@ -116,10 +115,9 @@ def ph_dimension(
     _check_alpha(alpha)
     if num_repeats < 1:
         raise ValueError(f"num_repeats must be at least 1; got {num_repeats}")
-    centred = as_points(points)
-    chosen = _sizes(sizes, len(centred))
-    distances, generator = pairwise_distances(centred), np.random.default_rng(seed)
-    orders = [generator.permutation(len(centred))[: max(chosen)] for _ in range(num_repeats)]
+    distances, generator = _of_different(pairwise_distances(as_points(points))), np.random.default_rng(seed)
+    chosen = _sizes(sizes, len(distances))
+    orders = [generator.permutation(len(distances))[: max(chosen)] for _ in range(num_repeats)]
     sums = np.array([_nested_sums(distances.take(o, 0).take(o, 1), chosen, alpha) for o in orders])
     slope, residual = _fit(np.log(chosen), np.log(sums))
     dimension = alpha / (1 - slope) if slope < 1 else float("inf")
@@ -146,22 +144,27 @@ def _check_alpha(alpha: float) -> None:
 def _sizes(sizes: Sequence[int] | None, num_points: int) -> np.ndarray:
     if sizes is None:
         if num_points < MIN_POINTS:
-            raise ValueError(f"points must be at least {MIN_POINTS} for a fit over subsamples; got {num_points}")
+            raise ValueError(
+                f"points must be at least {MIN_POINTS} different ones for a fit over subsamples; got {num_points}"
+            )
         return np.unique(np.linspace(0.2 * num_points, 0.95 * num_points, 16).round().astype(int))
     chosen = np.asarray(sizes)
     if chosen.ndim != 1 or len(np.unique(chosen)) < 2 or not np.array_equal(chosen, chosen.astype(int)):
         raise ValueError(f"sizes must be at least two different whole numbers; got {sizes!r}")
     if chosen.min() < 2 or chosen.max() > num_points:
-        raise ValueError(f"sizes must be from 2 to the number of points, {num_points}; got {sizes!r}")
+        raise ValueError(f"sizes must be from 2 to the number of different points, {num_points}; got {sizes!r}")
     return chosen.astype(int)
+
+
+def _of_different(distances: Array) -> Array:
+    """The distances among the first of each set of points that are alike."""
+    repeated = np.triu(distances == 0, 1).any(0)
+    return distances[np.ix_(~repeated, ~repeated)] if repeated.any() else distances
 
 
 def _nested_sums(distances: Array, sizes: np.ndarray, alpha: float) -> list[float]:
     """E_α(n) of the first n points, for each n in sizes."""
-    sums = [float(np.sum(tree_edges(distances[:n, :n]) ** alpha)) for n in sizes]
-    if min(sums) == 0:
-        raise ValueError(f"all {min(sizes)} points of a subsample are alike: too few of the points differ")
-    return sums
+    return [float(np.sum(tree_edges(distances[:n, :n]) ** alpha)) for n in sizes]
 
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

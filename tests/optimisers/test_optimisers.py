@@ -164,3 +164,35 @@ def test_the_adapter_says_which_names_and_options_there_are():
         TorchOptim("Adamm")
     with pytest.raises(ConfigError, match=r"optimiser\.options.*nope"):
         TorchOptim("SGD", 0.1, {"nope": 1})
+
+
+RATES = [0.1 / (1 + t) for t in range(20)]
+SCHEDULED = [*SAME, (TorchOptim("RMSprop", 0.1), torch.optim.RMSprop, {"lr": 0.1})]
+
+
+@pytest.mark.parametrize(
+    ("ours", "cls", "options"), SCHEDULED, ids=lambda v: getattr(v, "__class__", type(v)).__name__
+)
+def test_same_iterates_as_torch_optim_where_the_learning_rate_changes(ours, cls, options):
+    w, state = W0, ours.init(W0)
+    theirs = W0.clone().requires_grad_()
+    rule = cls([theirs], **options)
+    for t, rate in enumerate(RATES):
+        w, state = ours.update(w, state, Quadratic(), step=t, learning_rate=rate)
+        rule.param_groups[0]["lr"] = rate
+        rule.zero_grad()
+        (0.5 * theirs @ H @ theirs).backward()
+        rule.step()
+    torch.testing.assert_close(w, theirs.detach(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e3, 1.0, 1e-18, 1e-23, 1e-30, 1e-37])
+def test_ascent_has_its_length_however_small_the_gradient(size):
+    assert ascent(torch.full((1000,), size), 0.05).norm().item() == pytest.approx(0.05, rel=1e-5)
+
+
+def test_lbfgs_that_diverges_does_not_raise():
+    rule, w, state = TorchOptim("LBFGS", 1e300), 1e200 * W0, {}
+    for t in range(4):
+        w, state = rule.update(w, state, Quadratic(), step=t, learning_rate=1e300)
+    assert not torch.isfinite(w).all()

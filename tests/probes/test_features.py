@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from atml_exp.probes.features import evaluation_mode, penultimate_features, predict
+from atml_exp.probes.features import evaluation_mode, penultimate_features, predict, predict_each
 
 X = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
 
@@ -106,3 +106,16 @@ def test_refusals():
         penultimate_features(nn.Linear(3, 2), X[:, None])
     with pytest.raises(ValueError, match="Identity doesn't end in"):
         penultimate_features(nn.Identity(), X)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_outputs_of_each_replica_come_batch_by_batch(shared):
+    model = nn.Linear(3, 2)
+    generator = torch.Generator().manual_seed(0)
+    state = {"weight": torch.randn(4, 2, 3, generator=generator), "bias": torch.randn(4, 2, generator=generator)}
+    one = torch.randn(7, 3, generator=generator)
+    x = [one] * 4 if shared else list(torch.randn(4, 7, 3, generator=generator))
+    outputs = predict_each(model, state, x, batch_size=8)  # two examples of each at a time
+    assert outputs.shape == (4, 7, 2)
+    for r in range(4):
+        torch.testing.assert_close(outputs[r], x[r] @ state["weight"][r].T + state["bias"][r])

@@ -145,17 +145,17 @@ def test_ten_dimensions_are_still_reliable():
     [
         (np.full((100, 2), np.nan), {}, "NaN or infinity"),
         (np.ones((100, 2)), {}, "all 100 points are alike"),
-        (gaussian(2)[:19], {}, "at least 20 for a fit over subsamples; got 19"),
+        (gaussian(2)[:19], {}, "at least 20 different ones for a fit over subsamples; got 19"),
         (gaussian(2)[:, 0], {}, "one point in each row"),
-        (np.eye(100)[[0] * 99 + [1]], {"num_repeats": 1}, "points of a subsample are alike"),
+        (np.eye(100)[[0] * 99 + [1]], {"num_repeats": 1}, "different ones for a fit over subsamples; got 2"),
         (gaussian(2), {"alpha": 0.0}, "alpha must be a positive number; got 0.0"),
         (gaussian(2), {"alpha": np.inf}, "alpha must be a positive number; got inf"),
         (gaussian(2), {"num_repeats": 0}, "num_repeats must be at least 1; got 0"),
         (gaussian(2), {"sizes": [100]}, "at least two different whole numbers"),
         (gaussian(2), {"sizes": [100, 100]}, "at least two different whole numbers"),
         (gaussian(2), {"sizes": [100.5, 200]}, "at least two different whole numbers"),
-        (gaussian(2), {"sizes": [1, 200]}, "from 2 to the number of points, 1000"),
-        (gaussian(2), {"sizes": [100, 1001]}, "from 2 to the number of points, 1000"),
+        (gaussian(2), {"sizes": [1, 200]}, "from 2 to the number of different points, 1000"),
+        (gaussian(2), {"sizes": [100, 1001]}, "from 2 to the number of different points, 1000"),
     ],
 )
 def test_what_has_no_dimension_is_refused(points, options, message):
@@ -179,3 +179,11 @@ def test_the_probe_returns_the_fit():
     assert torch.equal(values["sizes"], torch.from_numpy(found.sizes))
     assert torch.equal(values["weighted_sums"], torch.from_numpy(found.weighted_sums))
     assert fractal_dimension(points.reshape(-1, 2, 1), num_repeats=3, seed=4)["dimension"] == found.dimension
+
+
+def test_points_that_are_alike_count_once():
+    square = np.random.default_rng(0).random((500, 2))
+    twice = np.repeat(square, 2, axis=0)
+    once, doubled = ph_dimension(square), ph_dimension(twice)
+    assert doubled.sizes.tolist() == once.sizes.tolist()
+    assert doubled.dimension == pytest.approx(once.dimension, rel=1e-9)

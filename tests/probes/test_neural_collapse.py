@@ -207,3 +207,10 @@ def test_arrays_are_taken_as_tensors_are():
     h, w = torch.randn(30, 4, generator=generator), torch.randn(3, 4, generator=generator)
     y, b = torch.arange(30) % 3, torch.zeros(3)
     assert neural_collapse(h.numpy(), y.numpy(), w.numpy(), b.numpy()) == neural_collapse(h, y, w, b)
+
+
+def test_the_bias_takes_part_in_the_decision_of_nc4():
+    features, labels = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]]), torch.tensor([0, 0, 1, 1])
+    weight = torch.tensor([[1.0], [-1.0]])
+    assert neural_collapse(features, labels, weight, torch.zeros(2))["nc4"] == 0
+    assert neural_collapse(features, labels, weight, torch.tensor([0.0, 9.0]))["nc4"] == 0.5

@@ -89,3 +89,7 @@ def test_many_examples_are_taken_in_batches():
     x = torch.randn(101, 2)
     found = predict_each(model, state, [x, x], batch_size=20)
     torch.testing.assert_close(found, torch.stack([model(x).detach()] * 2))
+
+
+def test_an_output_of_exactly_0_is_class_0():
+    assert misclassified(torch.tensor([[0.0], [0.0]]), torch.tensor([0, 1])) == 0.5

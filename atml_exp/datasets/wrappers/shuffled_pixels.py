@@ -18,12 +18,12 @@ def shuffled_pixels(data: Dataset, seed: int, *, per_example: bool = False) -> D
     Images (N, C, H, W): the H·W places move, channels together; other inputs: all features. Labels stay the same
     objects.
     """
-    generator = stream(seed, "shuffled_pixels")
     if not per_example:
-        places = torch.randperm(_num_places(data.train.x), generator=generator)
+        places = torch.randperm(_num_places(data.train.x), generator=stream(seed, "shuffled_pixels"))
         train_order, test_order = places, places
     else:
-        train_order, test_order = (_orders(split.x, generator) for split in (data.train, data.test))
+        train_order = _orders(data.train.x, stream(seed, "shuffled_pixels/train"))
+        test_order = _orders(data.test.x, stream(seed, "shuffled_pixels/test"))
     train = replace(data.train, x=_permuted(data.train.x, train_order))
     return replace(data, train=train, test=replace(data.test, x=_permuted(data.test.x, test_order)))
 

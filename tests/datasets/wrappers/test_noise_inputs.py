@@ -4,7 +4,8 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from atml_exp.data import Split
+from atml_exp.data import Dataset, Split
+from atml_exp.datasets.sampling import stream
 from atml_exp.datasets.wrappers.noise_inputs import noise_inputs
 
 
@@ -38,3 +39,10 @@ def test_labels_stay_and_the_seed_decides(shifted):
     assert outs[0].clean_labels is None
     assert torch.equal(outs[0].train.x, outs[1].train.x)
     assert not torch.equal(outs[0].train.x, outs[2].train.x)
+
+
+def test_the_standard_deviation_is_that_over_n():
+    split = Split(torch.tensor([[0.0, 2.0]]), torch.tensor([0]))
+    data = Dataset("tiny", split, split, num_classes=2)
+    z = torch.randn(1, 2, generator=stream(3, "noise_inputs/train"))
+    assert torch.equal(noise_inputs(data, 3).train.x, z * 1.0 + 1.0)

@@ -68,3 +68,9 @@ def test_the_seed_decides_and_labels_are_the_same_objects(places, per_example):
     assert not torch.equal(outs[0].train.x, outs[2].train.x)
     assert outs[0].train.y is places.train.y
     assert outs[0].test.y is places.test.y
+
+
+def test_the_test_set_does_not_depend_on_the_size_of_the_training_set(places):
+    smaller = replace(places, train=replace(places.train, x=places.train.x[:1], y=places.train.y[:1]))
+    whole, part = (shuffled_pixels(d, 0, per_example=True) for d in (places, smaller))
+    assert torch.equal(whole.test.x, part.test.x)
