@@ -81,9 +81,10 @@ def figure_jobs(
     """(sweep, overrides) and the validated config of each job."""
     jobs = spec.jobs(scale, [*overrides, f"output_dir={output_dir}"])
     configs = compose_each([job for _, job in jobs])
+    sound: set[str] = set()
     for (sweep, _), config in zip(jobs, configs, strict=True):
         try:
-            validate(config)
+            validate(config, sound)
         except ConfigError as error:
             raise ConfigError(f"sweep {sweep}: {error}") from error
     return jobs, configs

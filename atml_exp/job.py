@@ -1,8 +1,10 @@
 """From a config to the objects of a run: the same path for training and for probing what was trained."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -50,19 +52,21 @@ class Job:
         return partial(performance, loss=self.loss_fn)
 
 
-def build_job(config: DictConfig, datasets: dict[str, Dataset] | None = None) -> Job:
+def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
     """Builds everything that a config names. ConfigError where something doesn't fit, before any training.
 
-    datasets: those that earlier jobs of the same call built, by config; replicas then share their memory.
+    built: what earlier jobs of the same call built, by config; replicas then share the memory of their data, and
+    a job of a sweep costs a third of the first.
     """
-    trusted = tuple(config.trusted_packages)
+    built = {} if built is None else built
     resolved: Mapping[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     dtype = getattr(torch, resolved["dtype"])
     device = choose_device(resolved["device"], dtype)
-    loss_fn = instantiate(config.loss, trusted)
-    data = build_dataset(config, device, dtype, {} if datasets is None else datasets)
-    optimiser = instantiate(_without(config.optimiser, "schedule"), trusted)
-    probes = _readers_last({name: instantiate(node, trusted) for name, node in config.probe.items()})
+    make = partial(_made, trusted=tuple(config.trusted_packages), built=built)
+    loss_fn = make(config.loss)
+    data = build_dataset(config, device, dtype, built)
+    optimiser = make(_without(config.optimiser, "schedule"))
+    probes = _readers_last({name: make(node) for name, node in config.probe.items()})
     check_fit(data, loss_fn, probes, _batch_size(resolved, optimiser))
     return Job(
         id=run_id(config),
@@ -71,13 +75,25 @@ def build_job(config: DictConfig, datasets: dict[str, Dataset] | None = None) ->
         device=device,
         dtype=dtype,
         data=data,
-        model=build_model(config, data, loss_fn).to(device, dtype),
+        model=build_model(config, data, loss_fn, built).to(device, dtype),
         loss_fn=loss_fn,
         optimiser=optimiser,
-        schedules=[instantiate(node, trusted) for node in (config.optimiser.get("schedule") or {}).values()],
+        schedules=[make(node) for node in (config.optimiser.get("schedule") or {}).values()],
         probes=probes,
-        loggers=[instantiate(node, trusted) for node in config.logger.values()],
+        loggers=[instantiate(node, tuple(config.trusted_packages)) for node in config.logger.values()],
     )
+
+
+def _made(node: DictConfig, trusted: tuple[str, ...], built: dict[str, Any]) -> Any:
+    """The object that a node describes; one that can't change serves all jobs whose nodes say the same."""
+    key = f"{json.dumps(OmegaConf.to_container(node, resolve=True), default=str)}{trusted}"
+    if key in built:
+        return built[key]
+    made = instantiate(node, trusted)
+    frozen = getattr(getattr(type(made), "__dataclass_params__", None), "frozen", False)
+    if frozen or isinstance(made, partial | FunctionType):
+        built[key] = made
+    return made
 
 
 def _readers_last(probes: Mapping[str, Probe]) -> dict[str, Probe]:
@@ -97,24 +113,22 @@ def _batch_size(resolved: Mapping[str, Any], optimiser: Any) -> int | None:
     return size
 
 
-def build_dataset(
-    config: DictConfig, device: torch.device, dtype: torch.dtype, built: dict[str, Dataset]
-) -> Dataset:
+def build_dataset(config: DictConfig, device: torch.device, dtype: torch.dtype, built: dict[str, Any]) -> Dataset:
     """The dataset on its device, corrupted in the config's order by wrappers seeded with the run's seed."""
     trusted = tuple(config.trusted_packages)
     node = _without(config.dataset, "wrapper")
-    key = f"{OmegaConf.to_yaml(node, resolve=True)}{device}{dtype}"
+    key = f"{json.dumps(OmegaConf.to_container(node, resolve=True), default=str)}{device}{dtype}"
     if key not in built:
         built[key] = instantiate(node, trusted).to(device, dtype)
     data = built[key]
     for name, wrapper in (config.dataset.get("wrapper") or {}).items():
-        data = instantiate(wrapper, trusted)(data, derive(int(config.seed), "wrapper", name))
+        data = _made(wrapper, trusted, built)(data, derive(int(config.seed), "wrapper", name))
     return data
 
 
-def build_model(config: DictConfig, data: Dataset, loss_fn: Loss) -> nn.Module:
+def build_model(config: DictConfig, data: Dataset, loss_fn: Loss, built: dict[str, Any] | None = None) -> nn.Module:
     """The model with the initial weights of the run's seed."""
-    make = instantiate(config.model, tuple(config.trusted_packages))
+    make = _made(config.model, tuple(config.trusted_packages), {} if built is None else built)
     marked = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
     num_outputs = getattr(marked, "num_outputs", None) or data.num_targets
     with seeded_globally(int(config.seed), "initialisation"):

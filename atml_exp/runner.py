@@ -78,8 +78,8 @@ def run(
     Raises ConfigError before any training where a config doesn't fit; KeyboardInterrupt after saving what can be
     gone on with; RunBusyError where another process trains one of the runs.
     """
-    datasets: dict[str, Any] = {}
-    jobs = [build_job(c, datasets) for c in configs]
+    built: dict[str, Any] = {}
+    jobs = [build_job(c, built) for c in configs]
     pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
     missing = [p for p in pending.values() if not p.entry.finished and (retry_failed or not _has_failed(p))]
     recorded: dict[str, Any] = {}

@@ -23,14 +23,18 @@ RESERVED_PROBES = ("train", "test", "optimiser")
 """Names under which the runner itself records."""
 
 
-def validate(config: DictConfig) -> None:
-    """Raises ConfigError that lists every problem: key, value, what is allowed, the nearest spelling."""
+def validate(config: DictConfig, sound: set[str] | None = None) -> None:
+    """Raises ConfigError that lists every problem: key, value, what is allowed, the nearest spelling.
+
+    sound: parts of configs that were found right before, to which those of this one are added. The jobs of a sweep
+    share nearly all of theirs.
+    """
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
         raise ConfigError(f"{key}{str(error).splitlines()[0]}") from error
-    problems = list(_problems(resolved))
+    problems = list(_problems(resolved, set() if sound is None else sound))
     if problems:
         raise ConfigError(_listed(problems))
 
@@ -39,25 +43,41 @@ def _listed(problems: Sequence[str]) -> str:
     return problems[0] if len(problems) == 1 else "\n".join([f"{len(problems)} problems:", *problems])
 
 
-def _problems(config: Mapping[str, Any]) -> Iterator[str]:
+def _problems(config: Mapping[str, Any], sound: set[str]) -> Iterator[str]:
     trusted = config.get("trusted_packages")
     names = tuple(trusted) if isinstance(trusted, list) else ()
     settings = schema(Settings)
     known = [*settings.parameters, *GROUPS, *LISTS]
-    for key, value in config.items():
-        if key in settings.parameters:
-            yield from _value_problems(key, value, settings.parameters[key], names)
-        elif key not in known:
-            yield _unknown(key, key, value, known, "the top level")
+    for key in (k for k in config if k not in known):
+        yield _unknown(key, key, config[key], known, "the top level")
     yield from _missing("", config, settings.parameters.values())
-    for group in GROUPS:
-        if not isinstance(config.get(group), Mapping):
-            yield f"{group} = {_shown(config.get(group))}: nothing is chosen; allowed: {group}=NAME"
-            continue
-        yield from _node_problems(group, config[group], names, SUBGROUPS.get(group))
-    for group in LISTS:
-        yield from _entries_problems(group, config.get(group), names)
-    yield from _probe_problems(config.get("probe") or {}, names)
+    for key in known:
+        if key in config or key in GROUPS:
+            yield from _unless_sound(key, config.get(key), names, sound)
+
+
+def _unless_sound(key: str, value: Any, trusted: tuple[str, ...], sound: set[str]) -> list[str]:
+    """The problems of what stands under a key at the top, unless the same was found right before."""
+    text = f"{key} {json.dumps(value, default=repr)} {trusted}"
+    if text in sound:
+        return []
+    problems = list(_part_problems(key, value, trusted))
+    if not problems:
+        sound.add(text)
+    return problems
+
+
+def _part_problems(key: str, value: Any, trusted: tuple[str, ...]) -> Iterator[str]:
+    if key in LISTS:
+        yield from _entries_problems(key, value, trusted)
+        if key == "probe":
+            yield from _probe_problems(value or {}, trusted)
+    elif key not in GROUPS:
+        yield from _value_problems(key, value, schema(Settings).parameters[key], trusted)
+    elif isinstance(value, Mapping):
+        yield from _node_problems(key, value, trusted, SUBGROUPS.get(key))
+    else:
+        yield f"{key} = {_shown(value)}: nothing is chosen; allowed: {key}=NAME"
 
 
 def _entries_problems(path: str, entries: Any, trusted: Sequence[str]) -> Iterator[str]:
