@@ -24,7 +24,7 @@ from atml_exp.probe import (
     reason,
     scalars_and_arrays,
 )
-from atml_exp.progress import Progress
+from atml_exp.progress import Display
 from atml_exp.recorder import RunWriter
 from atml_exp.schedule import due
 
@@ -60,7 +60,7 @@ class Observer:
         *,
         keep: str = "end",
         interval: float = 10.0,
-        show: Callable[[int], Progress] | None = None,
+        show: Callable[[int], Display] | None = None,
     ) -> None:
         """evaluate: loss and error of a model on a split. show: makes the progress display for so many steps."""
         self.recordings = recordings
@@ -71,7 +71,7 @@ class Observer:
         self._keep, self._interval, self._show = keep, interval, show
         self._saved = time.monotonic()
         self._numbers: dict[str, float] = {}
-        self._progress: Progress | None = None
+        self._progress: Display | None = None
         self._displays = ExitStack()
 
     def __enter__(self) -> Self:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-__all__ = ["Progress"]
+__all__ = ["Display", "Progress", "SweepProgress"]
 
 _REDRAW = 0.1
 _PLAIN_INTERVAL = 10.0
@@ -33,12 +33,21 @@ class Progress:
 
     total_steps: the step at which training ends (a resumed run starts at a later one than 0).
     stream: standard error unless given. The speed is the mean since the first update.
+    unit: what `per` steps are, for what is shown.
     """
 
     def __init__(
-        self, total_steps: int, description: str, stream: TextIO | None = None, *, enabled: bool = True
+        self,
+        total_steps: int,
+        description: str,
+        stream: TextIO | None = None,
+        *,
+        enabled: bool = True,
+        unit: str = "steps",
+        per: int = 1,
     ) -> None:
         self._total, self._description = total_steps, description
+        self._unit, self._per = unit, per
         self._stream, self._enabled = stream or sys.stderr, enabled
         self._bar: Bar | None = None
         self._interval = _PLAIN_INTERVAL
@@ -94,18 +103,95 @@ class Progress:
             return ""
         speed = (step - first_step) / (now - first_time)
         left = timedelta(seconds=round(max(self._total - step, 0) / speed))
-        return f"  {speed:{'.0f' if speed >= 10 else '.2g'}} steps/s  {left} left"
+        shown = speed / self._per
+        return f"  {shown:{'.0f' if shown >= 10 else '.2g'}} {self._unit}/s  {left} left"
+
+    def _counted(self, step: int) -> str:
+        return f"{step // self._per}/{self._total // self._per}"
 
     def _draw(self, bar: Bar, step: int, text: str) -> None:
-        bar.update(bar.task_ids[0], completed=step, text=f"{step}/{self._total}{text}")
+        bar.update(bar.task_ids[0], completed=step, text=f"{self._counted(step)}{text}")
         bar.refresh()
         self._shown = step
 
     def _print(self, step: int, text: str) -> None:
         share = 100 * step // max(self._total, 1)
-        line = f"{self._description}  step {step}/{self._total} ({share} %){text}"
+        line = f"{self._description}  {self._unit.removesuffix('s')} {self._counted(step)} ({share} %){text}"
         print(line, file=self._stream, flush=True)
         self._shown = step
+
+
+class Display(Protocol):
+    """What shows how far a training is, for as long as it is entered."""
+
+    def __enter__(self) -> Self: ...
+
+    def update(self, step: int, postfix: Mapping[str, float]) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class SweepProgress:
+    """One display for all populations of a sweep: models done, models per second, time left.
+
+        with SweepProgress(64, "sweep") as sweep:
+            with sweep.population(32, 1000) as part:  # 32 models, 1000 steps
+                part.update(500, {})                  # 16 of 64 models
+
+    A model that is trained to the half counts as half a model.
+    """
+
+    def __init__(
+        self, num_models: int, description: str, stream: TextIO | None = None, *, enabled: bool = True
+    ) -> None:
+        self._shown = Progress(_PARTS * num_models, description, stream, enabled=enabled, unit="models", per=_PARTS)
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        self._shown.__enter__()
+        self._shown.update(0, {})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shown.__exit__(kind, error, trace)
+
+    def population(self, num_models: int, total_steps: int) -> "_Part":
+        """A display of a population's training, for as long as it is entered."""
+        return _Part(self, num_models, total_steps)
+
+    def update(self, done: float, postfix: Mapping[str, float]) -> None:
+        """So many models are done beside those of populations that have ended."""
+        self._shown.update(int(_PARTS * (self._done + done)), postfix)
+
+    def end(self, num_models: int) -> None:
+        """A population has ended."""
+        self._done += num_models
+        self.update(0, {})
+
+
+_PARTS = 1000
+"""Of a model, that are counted."""
+
+
+class _Part:
+    def __init__(self, sweep: SweepProgress, num_models: int, total_steps: int) -> None:
+        self._sweep, self._models, self._total = sweep, num_models, max(total_steps, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def update(self, step: int, postfix: Mapping[str, float]) -> None:
+        self._sweep.update(self._models * step / self._total, postfix)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._sweep.end(self._models)
 
 
 def _bar(stream: TextIO) -> Bar:

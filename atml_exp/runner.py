@@ -25,7 +25,7 @@ from atml_exp.observer import Observer, Recording
 from atml_exp.optimisers.optimiser import stack
 from atml_exp.population import Population, assemble, draws_randomness
 from atml_exp.probe import DataChangedError
-from atml_exp.progress import Progress
+from atml_exp.progress import Display, Progress, SweepProgress
 from atml_exp.recorder import RunWriter
 from atml_exp.report import pictures_of, write_report
 from atml_exp.runs import Run
@@ -58,6 +58,16 @@ class _Pending:
     entry: Entry
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """What holds for all populations of a call. display: of the whole sweep; None: one for each population."""
+
+    group: str | None
+    keep_going: bool
+    reports: bool
+    display: SweepProgress | None
+
+
 def run(
     configs: Sequence[DictConfig],
     *,
@@ -84,9 +94,12 @@ def run(
     missing = [p for p in pending.values() if not p.entry.finished and (retry_failed or not _has_failed(p))]
     recorded: dict[str, Any] = {}
     failures: dict[str, str] = {}
-    for members in _groups(missing, max_replicas):
-        steps = recorded.setdefault(group_key(members[0].job), {})
-        failures |= _train(members, group, keep_going, reports, steps)
+    with ExitStack() as shown:
+        display = shown.enter_context(_sweep_progress(missing)) if keep_going and len(missing) > 1 else None
+        terms = _Terms(group, keep_going, reports, display)
+        for members in _groups(missing, max_replicas):
+            steps = recorded.setdefault(group_key(members[0].job), {})
+            failures |= _train(members, terms, steps)
     fresh = {p.job.id for p in missing}
     for job in jobs:
         if job.loggers and job.id not in fresh:
@@ -104,21 +117,19 @@ def _has_failed(pending: _Pending) -> bool:
     return (directory / "run.json").exists() and Run(directory).status == "failed"
 
 
-def _train(
-    members: list[_Pending], group: str | None, keep_going: bool, reports: bool, recorded: Any
-) -> dict[str, str]:
+def _train(members: list[_Pending], terms: _Terms, recorded: Any) -> dict[str, str]:
     """One population, in halves where the memory doesn't suffice; returns which runs failed, and why."""
     try:
-        _train_group(members, group, reports, recorded)
+        _train_group(members, terms, recorded)
         return {}
     except Exception as error:
         if len(members) > 1 and is_out_of_memory(error):
             log.info("%d models don't fit in memory together: trained in halves", len(members))
             middle = len(members) // 2
             halves = (members[:middle], members[middle:])
-            first, second = (_train(half, group, keep_going, reports, recorded) for half in halves)
+            first, second = (_train(half, terms, recorded) for half in halves)
             return first | second
-        if not keep_going or isinstance(error, ConfigError | DataChangedError):
+        if not terms.keep_going or isinstance(error, ConfigError | DataChangedError):
             raise  # after these no other run can be trusted to end well
         return {m.job.id: f"{type(error).__name__}: {error}" for m in members}
 
@@ -150,7 +161,7 @@ def _result(pending: _Pending, failure: str | None, reports: bool, *, reused: bo
     return RunResult(pending.job.id, run.directory, run.status, reused, run.final, run.info.get("error", ""))
 
 
-def _train_group(members: Sequence[_Pending], group: str | None, reports: bool, recorded: Any) -> None:
+def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> None:
     """Trains one population and leaves a finished run directory for each member."""
     jobs = [m.job for m in members]
     first = jobs[0]
@@ -158,7 +169,7 @@ def _train_group(members: Sequence[_Pending], group: str | None, reports: bool, 
     models, seeds = [j.model for j in jobs], [j.seed for j in jobs]
     population = assemble(models, seeds, stochastic=stochastic, recorded=recorded)
     with ExitStack() as open_writers:
-        recordings = [_record(m, group, open_writers) for m in members]
+        recordings = [_record(m, terms.group, open_writers) for m in members]
         population = _restored(population, recordings)
         checkpoint = first.resolved["checkpoint"]
         observer = Observer(
@@ -167,7 +178,7 @@ def _train_group(members: Sequence[_Pending], group: str | None, reports: bool, 
             first.evaluate,
             keep=checkpoint["keep"],
             interval=checkpoint["interval"],
-            show=partial(_progress, first, len(members)),
+            show=partial(_progress, first, len(members), terms.display),
         )
         bench = Bench(
             splits=[j.data.train for j in jobs],
@@ -179,7 +190,7 @@ def _train_group(members: Sequence[_Pending], group: str | None, reports: bool, 
         recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
         _follow(recipe, partial(fit, bench), population, observer, recordings)
         for recording in recordings:
-            _conclude(recording, observer, reports)
+            _conclude(recording, observer, terms.reports)
 
 
 def _follow(
@@ -269,7 +280,13 @@ def _restored(population: Population, recordings: Sequence[Recording]) -> Popula
     )
 
 
-def _progress(job: Job, size: int, total: int) -> Progress:
+def _sweep_progress(pending: Sequence[_Pending]) -> SweepProgress:
+    return SweepProgress(len(pending), "sweep", enabled=pending[0].job.resolved["progress"])
+
+
+def _progress(job: Job, size: int, display: SweepProgress | None, total: int) -> Display:
+    if display is not None:
+        return display.population(size, total)
     dataset, model = (str(job.resolved[k]["_target_"]).rpartition(".")[2] for k in ("dataset", "model"))
     description = f"{dataset} · {model}" + (f" × {size}" if size > 1 else "")
     return Progress(total, description, enabled=job.resolved["progress"])

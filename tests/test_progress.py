@@ -6,7 +6,7 @@ import time
 import pytest
 
 import atml_exp.progress
-from atml_exp.progress import Progress
+from atml_exp.progress import Progress, SweepProgress
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
@@ -158,3 +158,32 @@ def test_an_update_that_shows_nothing_costs_less_than_two_microseconds(make_stre
             return (time.perf_counter() - start) / steps
 
         assert min(cost() for _ in range(50)) < 2e-6  # the least of many: other processes interrupt
+
+
+def test_a_sweep_counts_models_over_its_populations(clock):
+    stream = io.StringIO()
+    with SweepProgress(4, "sweep", stream) as sweep:
+        for models, steps in ((3, 10), (1, 50)):
+            with sweep.population(models, steps) as part:
+                for step in range(1, steps + 1):
+                    clock.now += 3 / steps
+                    part.update(step, {"train/loss": 0.5})
+    lines = stream.getvalue().splitlines()
+    assert "sweep  model 2/4 (52 %)  train/loss 0.5  1 models/s  0:00:02 left" in lines[4]
+    assert lines[-1].startswith("sweep  model 4/4 (100 %)")
+    assert [int(re.search(r"\((\d+) %\)", line)[1]) for line in lines] == sorted(
+        int(re.search(r"\((\d+) %\)", line)[1]) for line in lines
+    )
+
+
+def test_a_population_that_is_cut_short_does_not_count(clock):
+    stream = io.StringIO()
+    with SweepProgress(4, "sweep", stream) as sweep:
+        with pytest.raises(MemoryError), sweep.population(4, 10) as part:
+            part.update(1, {})
+            raise MemoryError
+        for _ in range(2):
+            with sweep.population(2, 10) as part:
+                clock.now += 1
+                part.update(10, {})
+    assert stream.getvalue().splitlines()[-1].startswith("sweep  model 4/4 (100 %)")
