@@ -1,11 +1,9 @@
 """`atml-exp`: finds the configs, composes, validates, hands over to Hydra and the runner."""
 
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -13,10 +11,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from atml_exp.errors import ConfigError, RunBusyError
-from atml_exp.launchers.fused import register_launcher
+from atml_exp.launchers.plugins import check_installed, register_plugins
+from atml_exp.launchers.watch import refuse, watched
 from atml_exp.search_path import add_working_directory, configs_directory, register_search_path
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from atml_exp.runner import RunResult
+
+__all__ = ["main", "task"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,30 +31,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.argv = [sys.argv[0], *argv]
     add_working_directory()
     arguments = get_args_parser().parse_args()
-    failures: list[str] = []
     try:
+        check_installed(arguments.overrides)
+        register_plugins()
         if not _only_shows(arguments):
             _preflight(_compose(arguments), arguments.multirun and not _is_fused(arguments))
         elif arguments.cfg or (arguments.help and arguments.overrides):
             _compose(arguments)
-        _hand_over(failures)
+        with watched() as sweep:
+            _hand_over()
     except (ConfigError, RunBusyError) as error:
-        return _refuse(error)
+        return refuse(error)
     except KeyboardInterrupt:
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    if failures:
-        sys.stderr.write(f"atml-exp: {len(failures)} of the sweep's jobs failed:\n" + "".join(failures))
-    return 1 if failures else 0
-
-
-def _refuse(error: Exception) -> int:
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        traceback.print_exception(error)
-    text = str(error).replace("\n", "\n  ")
-    sys.stderr.write(f"atml-exp: {text}\n")
-    return 2
+    sweep.print()
+    return int(sweep.failed)
 
 
 def _only_shows(arguments: Any) -> bool:
@@ -96,43 +91,30 @@ def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
             build_job(config, datasets)
 
 
-def _hand_over(failures: list[str]) -> None:
+def _hand_over() -> None:
     register_search_path()
-    register_launcher()
-
-    @hydra.main(version_base="1.3", config_path=str(configs_directory()), config_name="config")
-    def task(config: DictConfig) -> None:
-        if HydraConfig.get().mode is hydra.types.RunMode.MULTIRUN:
-            _run_in_sweep(config, failures)
-        else:
-            _run(config)
-
-    task()
+    decorate = hydra.main(version_base="1.3", config_path=str(configs_directory()), config_name="config")
+    decorate(task)()
 
 
-def _run(config: DictConfig, group: str | None = None) -> None:
+def task(config: DictConfig) -> "RunResult | None":
+    """What Hydra runs for each job, in whatever process: at the top of a module, so that it can be sent there."""
+    if HydraConfig.get().mode is hydra.types.RunMode.MULTIRUN:
+        from atml_exp.launchers.worker import run_in_sweep
+
+        return run_in_sweep(config)
+    _run(config)
+    return None
+
+
+def _run(config: DictConfig) -> None:
     from atml_exp.runner import run
     from atml_exp.summary import print_summary
 
     try:
-        print_summary(run([config], group=group))
+        print_summary(run([config]))
     except (ConfigError, RunBusyError) as error:
-        sys.exit(_refuse(error))
-
-
-def _run_in_sweep(config: DictConfig, failures: list[str]) -> None:
-    """A job that fails doesn't stop the others: it is said at once, and again at the end."""
-    settings = HydraConfig.get()
-    job = " ".join(settings.overrides.task)
-    try:
-        _run(config, group=settings.sweep.dir)
-    except SystemExit:
-        failures.append(f"  {job}: its config can't run\n")
-    except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exception(error)
-        failures.append(f"  {job}: {type(error).__name__}: {error}\n")
-        sys.stderr.write(f"atml-exp: failed:{failures[-1]}")
+        sys.exit(refuse(error))
 
 
 if __name__ == "__main__":

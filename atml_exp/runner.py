@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from atml_exp.runs import Run
 from atml_exp.system import describe
 from atml_exp.train import Bench, fit
 
-__all__ = ["RunResult", "run"]
+__all__ = ["RunResult", "groups_to_train", "run"]
 
 log = logging.getLogger("atml_exp")
 
@@ -91,7 +91,7 @@ def run(
     built: dict[str, Any] = {}
     jobs = [build_job(c, built) for c in configs]
     pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
-    missing = [p for p in pending.values() if not p.entry.finished and (retry_failed or not _has_failed(p))]
+    missing = _missing(pending.values(), retry_failed)
     recorded: dict[str, Any] = {}
     failures: dict[str, str] = {}
     with ExitStack() as shown:
@@ -106,6 +106,20 @@ def run(
             names = ", ".join(job.config.logger)
             log.warning("run %s is there already: nothing is sent to %s; force=true trains anew", job.id, names)
     return [_result(pending[j.id], failures.get(j.id), reports, reused=j.id not in fresh) for j in jobs]
+
+
+def groups_to_train(
+    configs: Sequence[DictConfig], *, retry_failed: bool = True, max_replicas: int | None = None
+) -> list[list[DictConfig]]:
+    """What `run` would train, one list for each population; for launchers that send these to other processes."""
+    built: dict[str, Any] = {}
+    jobs = [build_job(c, built) for c in configs]
+    missing = _missing({j.id: _Pending(j, _entry(j)) for j in jobs}.values(), retry_failed)
+    return [[p.job.config for p in members] for members in _groups(missing, max_replicas)]
+
+
+def _missing(pending: Iterable[_Pending], retry_failed: bool) -> list[_Pending]:
+    return [p for p in pending if not p.entry.finished and (retry_failed or not _has_failed(p))]
 
 
 def _entry(job: Job) -> Entry:

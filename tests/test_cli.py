@@ -159,8 +159,9 @@ def test_a_job_of_a_sweep_that_fails_does_not_stop_the_others(command, tmp_path,
     ended = command("--multirun", "--config-dir=mine", *SMALL, broken, *sweep)
     assert ended.code == 1
     assert sorted(Run(r).status for r in runs(tmp_path)) == ["complete", "failed"]
-    assert "1 of the sweep's jobs failed:\n" in ended.err
     assert ended.err.splitlines()[-1].endswith("+recipe.fails=True: RuntimeError: the net is on fire")
+    assert "sweep of 2 jobs: 1 complete, 1 failed" in ended.out
+    assert "+recipe.fails=True: RuntimeError: the net is on fire" in ended.out
 
 
 def test_an_error_that_is_not_the_configs_ends_with_1(command, broken):
