@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from atml_exp.identity import identity
 from atml_exp.job import Job
@@ -53,10 +54,12 @@ def _is_number(value: Any) -> bool:
 def population_size(job: Job) -> int:
     """How many models like this one train fastest together, from 8 to 512: what stays in a CPU's cache.
 
-    On a GPU 512, which memory may halve.
+    Convolutional ones 4, whose activations and not their weights fill it. On a GPU 512, which memory may halve.
     """
     if job.device.type != "cpu":
         return 512
+    if any(isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d) for m in job.model.modules()):
+        return 4
     weights = Layout.of(job.model).size * job.dtype.itemsize
     return max(8, min(512, round(WORKING_SET / (5 * weights))))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 
 from atml_exp.batches import Batch
 from atml_exp.errors import ConfigError
@@ -208,8 +208,16 @@ class BatchGradient:
         def loss(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             return loss_fn(functional_call(model, {**layout.named(w), **buffers}, (x,)), y)
 
-        alone = grad_and_value(loss)
-        return vmap(alone, in_dims=self._axes) if self._population.stacked else alone
+        losses = vmap(loss, in_dims=self._axes) if self._population.stacked else loss
+
+        def gradient(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            w = w.detach().requires_grad_()
+            with torch.enable_grad():
+                each = losses(w, buffers, x, y)
+                (g,) = torch.autograd.grad(each.sum(), w)  # no loss depends on another replica's weights
+            return g, each.detach()
+
+        return gradient
 
 
 def _named(loss_fn: Loss) -> tuple[Any, str] | None:

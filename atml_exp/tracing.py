@@ -1,14 +1,15 @@
 """A function of tensors as the list of operations that it comes down to, to be run again and again."""
 
 import logging
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx import Graph, GraphModule, Node
 from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = ["traced"]
 
@@ -51,7 +52,78 @@ def traced(fn: Function, *arguments: Any, exact: bool = True) -> Function:
 
 
 def _recorded(fn: Function, arguments: Any) -> GraphModule:
-    return _without_needless(make_fx(fn, pre_dispatch=False)(*_copies(arguments)))
+    """The operations below autograd and vmap.
+
+    torch's own make_fx finds them too, but imports a compiler, which takes longer than many a training.
+    """
+    arguments = _copies(arguments)
+    tape = _Tape(pytree.tree_leaves(arguments))
+    with tape:
+        result = fn(*arguments)
+    return _without_needless(tape.module(result))
+
+
+class _Tape(TorchDispatchMode):
+    """Writes down each operation as a node of a graph whose inputs are the leaves of the arguments."""
+
+    def __init__(self, leaves: Sequence[Any]) -> None:
+        super().__init__()
+        self._graph = Graph()
+        self._nodes: dict[Any, Node] = {}
+        self._kept: list[Tensor] = []  # so that no memory is used twice while it is told tensors apart
+        for i, leaf in enumerate(leaves):
+            node = self._graph.placeholder(f"argument_{i}")
+            if isinstance(leaf, Tensor):
+                self._remember(leaf, node)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch imports its compiler to keep it away from here
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        inputs = pytree.tree_map_only(Tensor, self._node_of, (args, kwargs or {}))
+        node = self._graph.call_function(func, *inputs)
+        if isinstance(result, Tensor):
+            self._remember(result, node)
+        elif isinstance(result, list | tuple):
+            for i, item in enumerate(result):
+                if isinstance(item, Tensor):
+                    self._remember(item, self._graph.call_function(operator.getitem, (node, i)))
+        return result
+
+    def module(self, result: Any) -> "Recording":
+        """What was written down, giving back `result`."""
+        leaves, spec = pytree.tree_flatten(result)
+        self._graph.output([self._node_of(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves])
+        return Recording(self._graph, spec)
+
+    def _remember(self, tensor: Tensor, node: Node) -> None:
+        node.meta["val"] = tensor.detach()
+        self._kept.append(tensor)
+        self._nodes[_memory(tensor)] = self._nodes[id(tensor)] = node
+
+    def _node_of(self, tensor: Tensor) -> Node:
+        """autograd hands back what it saved as another tensor on the same memory."""
+        node = self._nodes.get(id(tensor)) or self._nodes.get(_memory(tensor))
+        if node is None:
+            raise ValueError("a tensor is neither an argument nor made of arguments")
+        return node
+
+
+def _memory(tensor: Tensor) -> Any:
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+
+
+class Recording(GraphModule):
+    """A graph that is called like the function that it was recorded of."""
+
+    def __init__(self, graph: Graph, spec: Any) -> None:
+        super().__init__(torch.nn.Module(), graph)
+        self._spec = spec
+
+    def __call__(self, *arguments: Any) -> Any:
+        return pytree.tree_unflatten(self.forward(*pytree.tree_leaves(arguments)), self._spec)
 
 
 def _depends_on_values(graph: GraphModule) -> bool:
@@ -94,7 +166,9 @@ def _tolerance(x: Tensor) -> float:
 def _regrouped(module: GraphModule) -> GraphModule:
     """Replaces what is slow on stacks of small matrices; changes the module that it is given."""
     for node in list(module.graph.nodes):
-        if node.target in _ACROSS and _is_over_short_last_axis(node):
+        if _is_transpose(node) and _is_product(node.args[0]) and len(node.args[0].users) == 1:
+            _transpose_first(module.graph, node)
+        elif node.target in _ACROSS and _is_over_short_last_axis(node):
             node.target = _ACROSS[node.target]
         elif node.target is torch.ops.aten.add.Tensor and (product := _product(node)):
             with module.graph.inserting_before(node):
@@ -103,6 +177,29 @@ def _regrouped(module: GraphModule) -> GraphModule:
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+def _transpose_first(graph: Graph, node: Node) -> None:
+    """(A B)ᵀ as Bᵀ Aᵀ: autograd gives a weight's gradient transposed, and to put it right takes a slow copy."""
+    product: Any = node.args[0]
+    with graph.inserting_before(node):
+        left, right = (_transposed(graph, factor) for factor in reversed(product.args))
+        node.replace_all_uses_with(graph.call_function(torch.ops.aten.bmm.default, (left, right)))
+
+
+def _transposed(graph: Graph, node: Node) -> Any:
+    """The node before its transposition, where it is one."""
+    if _is_transpose(node):
+        return node.args[0]
+    return graph.call_function(torch.ops.aten.transpose.int, (node, 1, 2))
+
+
+def _is_transpose(node: Any) -> bool:
+    return isinstance(node, Node) and node.target is torch.ops.aten.transpose.int and node.args[1:] == (1, 2)
+
+
+def _is_product(node: Any) -> bool:
+    return isinstance(node, Node) and node.target is torch.ops.aten.bmm.default
 
 
 def _log_softmax_across(x: Tensor, axis: int, half_to_float: bool) -> Tensor:
@@ -153,7 +250,7 @@ def _is_needless(node: Node) -> bool:
     source = node.args[0] if node.args else None
     if not isinstance(source, Node) or _kind(source) != _kind(node):
         return False
-    if node.target in (torch.ops.aten.expand.default, torch.ops.aten.view.default):
+    if node.target in (torch.ops.aten.expand.default, torch.ops.aten.view.default, torch.ops.aten.detach.default):
         return True
     by_number = (torch.ops.aten.mul.Scalar, torch.ops.aten.mul.Tensor)
     return node.target in by_number and isinstance(node.args[1], int | float) and node.args[1] == 1

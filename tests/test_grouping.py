@@ -3,7 +3,7 @@
 import pytest
 
 from atml_exp.compose import compose
-from atml_exp.grouping import group_key
+from atml_exp.grouping import group_key, population_size
 from atml_exp.job import build_job
 
 BASE = ["device=cpu", "probe=[]", "dataset=gaussian_mixture", "model.width=4"]
@@ -65,3 +65,12 @@ def test_training_sets_of_different_size_start_another_population():
         for n in (50, 60)
     )
     assert group_key(small) != group_key(large)
+
+
+def test_populations_are_as_large_as_the_cache_holds():
+    def size(*overrides):
+        return population_size(build_job(compose([*BASE, *overrides])))
+
+    assert size("model.width=4") == 512
+    assert size("model.width=32") > size("model.width=128") > size("model.width=2000") == 8
+    assert population_size(build_job(compose(["device=cpu", "probe=[]", "dataset=digits", "model=cnn"]))) == 4

@@ -1,5 +1,8 @@
 """What is recorded gives the same numbers bit for bit, or isn't used."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -132,3 +135,50 @@ def test_operations_whose_shape_or_value_is_not_given_by_the_shapes_run_as_they_
 def test_a_product_with_one_that_changes_the_type_stays():
     recorded = traced(lambda y: (y * 1.0).mean(), torch.tensor([1, 2]))
     assert recorded(torch.tensor([3, 4])).item() == 3.5
+
+
+def test_a_transposed_product_is_the_product_of_what_is_transposed():
+    def fn(a, b):
+        return torch.bmm(a.transpose(1, 2), b).transpose(1, 2), torch.bmm(a, b.transpose(1, 2)).transpose(1, 2)
+
+    a, b = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)).unbind()
+    recorded = traced(fn, a, b, exact=False)
+    for ours, theirs in zip(recorded(a + 1, b), fn(a + 1, b), strict=True):
+        assert ours.is_contiguous()
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_what_autograd_saves_is_found_again():
+    def fn(w):
+        w = w.detach().requires_grad_()
+        (g,) = torch.autograd.grad(w.exp().tanh().sum(), w)
+        return g
+
+    w = torch.randn(5, generator=torch.Generator().manual_seed(0))
+    recorded = traced(fn, w)
+    assert recorded is not fn
+    assert torch.equal(recorded(w + 1), fn(w + 1))
+
+
+def test_a_tensor_from_elsewhere_is_not_recorded():
+    elsewhere = torch.ones(3)
+    fn = lambda x: x * elsewhere  # noqa: E731
+    assert traced(fn, torch.ones(3)) is fn
+
+
+def test_training_imports_no_compiler():
+    code = """
+import sys, torch
+from atml_exp.batches import Batch
+from atml_exp.losses.cross_entropy import cross_entropy
+from atml_exp.models.mlp import mlp
+from atml_exp.optimisers.sgd import SGD
+from atml_exp.population import assemble, update
+for size in (1, 2):
+    population = assemble([mlp((4,), 3) for _ in range(size)], list(range(size)))
+    batch = Batch(torch.ones(5, 4), torch.zeros(5, dtype=torch.int64))
+    assert update(population, SGD(), cross_entropy, batch, 0.1).recorded
+print("torch._dynamo" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
