@@ -23,8 +23,10 @@ case "$*" in
         echo "$*" >>"$CALLS"
         sleep "${{PIP_SECONDS:-0}}"
         if [ -n "${{PIP_FAILS:-}}" ]; then echo "ERROR: no matching distribution"; exit 1; fi
-        printf '#!/usr/bin/env bash\\necho "$PWD" "$@"\\n' >"${{0%/*}}/atml-exp"
-        chmod +x "${{0%/*}}/atml-exp" ;;
+        for command in atml-exp atml-figures; do
+            printf '#!/usr/bin/env bash\\necho "$PWD" "$@"\\n' >"${{0%/*}}/$command"
+            chmod +x "${{0%/*}}/$command"
+        done ;;
     *" -c "*) exec "$real" -E -S -c "${{PRELUDE:-}}
 ${{@: -1}}" ;;
     *) echo "ran: $*"; case "$*" in *"${{FAILS:-nothing}}"*) exit 3 ;; esac ;;
@@ -104,6 +106,13 @@ def test_the_first_call_installs_and_the_second_only_runs(checkout: Checkout) ->
     assert call.endswith("-c constraints.txt -e .")
     second = checkout("scripts/run")
     assert (second.stdout, second.stderr) == (f"{checkout.elsewhere}\n", "")
+    assert len(checkout.installs) == 1
+
+
+def test_figures_are_made_with_the_set_up_of_run(checkout: Checkout) -> None:
+    checkout("scripts/run")
+    made = checkout("scripts/figures", "make", "random_labels")
+    assert (made.stdout, made.returncode) == (f"{checkout.elsewhere} make random_labels\n", 0)
     assert len(checkout.installs) == 1
 
 

@@ -36,7 +36,8 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_title(title, size=17)
     for axes in panels[1]:
         axes.set_xlabel("epoch")
-    panels[0, 0].legend(loc="upper right")
+    panels[0, 0].plot([], [], ":", color=GREY, linewidth=2, label="training error 0")
+    panels[0, 0].legend(loc="upper right", fontsize=15)
     return figure
 
 
