@@ -1,5 +1,6 @@
 """`atml-exp`: finds the configs, composes, validates, hands over to Hydra and the runner."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,16 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             _preflight(_compose(arguments), arguments.multirun and not _is_fused(arguments))
         elif arguments.cfg or (arguments.help and arguments.overrides):
             _compose(arguments)
-        with watched() as sweep:
-            _hand_over()
+        return _hand_over()
     except (ConfigError, RunBusyError) as error:
         return refuse(error)
     except KeyboardInterrupt:
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    sweep.print()
-    return int(sweep.failed)
 
 
 def _only_shows(arguments: Any) -> bool:
@@ -63,25 +61,38 @@ def _is_fused(arguments: Any) -> bool:
 
 def _compose(arguments: Any) -> list[DictConfig]:
     """The config of every job. Raises ConfigError."""
-    from atml_exp.compose import compose_each, sweep_jobs, swept
+    from atml_exp.compose import compose_each, swept
 
     overrides = list(arguments.overrides)
     if not arguments.multirun and (several := swept(overrides)):
         raise ConfigError(
             f"{several[0]}: names several values; allowed: one, or --multirun to train each, or [a,b] for a list"
         )
-    jobs = sweep_jobs(overrides) if arguments.multirun else [overrides]
+    jobs = _sweep_jobs(overrides) if arguments.multirun else [overrides]
     folder = Path(__file__).parent / arguments.config_path if arguments.config_path else None  # as Hydra takes it
     extra = [arguments.config_dir] if arguments.config_dir else []
     return compose_each(jobs, folder, arguments.config_name or "config", extra)
 
 
+def _sweep_jobs(overrides: list[str]) -> list[list[str]]:
+    """The jobs of a sweep, or those that stand for all that a search may come to."""
+    from atml_exp.compose import sweep_jobs
+    from atml_exp.sweepers.corners import corner_jobs, refuse_intervals
+
+    if "hydra/sweeper=optuna" in overrides:
+        return corner_jobs(overrides)
+    refuse_intervals(overrides)
+    return sweep_jobs(overrides)
+
+
 def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
     """Validates every job before the first trains. A sweep's are also built, on the CPU, and let go of again."""
+    from atml_exp.launchers.objective import check_objective
     from atml_exp.validate import validate
 
     for config in configs:
         validate(config)
+        check_objective(config)
     if sweep:
         from atml_exp.job import build_job
 
@@ -91,10 +102,16 @@ def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
             build_job(config, datasets)
 
 
-def _hand_over() -> None:
+def _hand_over() -> int:
     register_search_path()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else hydra/launcher=ray sends them to Ray's makers
     decorate = hydra.main(version_base="1.3", config_path=str(configs_directory()), config_name="config")
-    decorate(task)()
+    with watched() as sweep:
+        try:
+            decorate(task)()
+        finally:
+            sweep.print()
+    return int(sweep.failed)
 
 
 def task(config: DictConfig) -> "RunResult | None":

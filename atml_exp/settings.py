@@ -30,6 +30,7 @@ class Settings:
     seed: of initialisation, batch order and corruptions; the data and its split have seeds of their own.
     device: `auto` takes CUDA, then MPS, then the CPU. dtype: of weights and data.
     output_dir: runs go to `<output_dir>/runs/<run id>`. force: train again, as a new attempt beside the old one.
+    objective: the metric whose last value a sweeper such as Optuna searches by, `test/error` for instance.
     trusted_packages: packages besides ours, torch and torchvision whose classes `_target_` may name.
     """
 
@@ -40,4 +41,5 @@ class Settings:
     force: Annotated[bool, Incidental()] = False
     progress: Annotated[bool, Incidental()] = True
     checkpoint: Annotated[Checkpoint, Incidental()] = field(default_factory=Checkpoint)
+    objective: Annotated[Name | None, Incidental()] = None
     trusted_packages: Annotated[tuple[Name, ...], Incidental()] = ()

@@ -19,6 +19,8 @@ EXTRAS = {
     ("hydra/sweeper", "optuna"): ("optuna", "hydra_optuna_sweeper"),
 }
 """Which extra brings a choice, and in which package below `hydra_plugins`."""
+OURS = (("sweeper", "optuna"), ("launcher", "ray"))
+"""Choices of these plugins for which there is a YAML of ours, with other defaults."""
 ALIASES = {"hydra.launcher.over": "hydra/launcher"}
 """Keys whose value is a choice of a group."""
 
@@ -44,11 +46,20 @@ def register_plugins() -> None:
     names, ours need no such package.
     """
     from atml_exp.launchers.fused import FusedLauncher
+    from atml_exp.sweepers.optuna import OptunaSweeper
 
     classes: dict[str, Any] = Plugins.instance().class_name_to_class
     classes["hydra_plugins.atml_exp.FusedLauncher"] = FusedLauncher
+    classes["hydra_plugins.atml_exp.OptunaSweeper"] = OptunaSweeper
+    _forget(ConfigStore.instance().repo["hydra"])
     # Hydra copies the configs of all plugins at each of its hundred look-ups, although what it hands out is a copy.
     ConfigStore.__deepcopy__ = _itself  # type: ignore[attr-defined]
+
+
+def _forget(store: dict[str, Any]) -> None:
+    """The plugins' own configs where ours bear the same name: Hydra would take one as the other's schema."""
+    for group, name in OURS:
+        store[group].pop(f"{name}.yaml", None)
 
 
 def _itself(store: ConfigStore, memo: dict[int, Any]) -> ConfigStore:

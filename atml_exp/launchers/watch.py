@@ -19,7 +19,7 @@ from atml_exp.errors import ConfigError, RunBusyError
 if TYPE_CHECKING:
     from atml_exp.runner import RunResult
 
-__all__ = ["Sweep", "WatchedLauncher", "refuse", "watched"]
+__all__ = ["Sweep", "WatchedLauncher", "refuse", "refusing", "watched"]
 
 
 @dataclass
@@ -35,9 +35,9 @@ class Sweep:
 
     def print(self) -> None:
         """The sweep's table, unless there was no sweep."""
-        from atml_exp.summary import print_sweep
-
         if self.results:
+            from atml_exp.summary import print_sweep
+
             print_sweep(self.results, self.jobs)
 
 
@@ -81,13 +81,11 @@ class WatchedLauncher(Launcher):
         A sweeper that wants a number takes no text for one: that is what a job without its objective returns.
         """
         jobs = [list(overrides) for overrides in job_overrides]
-        try:
+        with refusing():
             results = self._results(jobs, initial_job_idx)
             self.sweep.jobs += jobs
             self.sweep.results += results
             values = [self._value(result) for result in results]
-        except (ConfigError, RunBusyError) as error:
-            raise SystemExit(refuse(error)) from error
         return [_job_return(*pair) for pair in zip(jobs, values, strict=True)]
 
     def _results(self, jobs: list[list[str]], initial_job_idx: int) -> "list[RunResult]":
@@ -115,20 +113,10 @@ class WatchedLauncher(Launcher):
         if name is None:
             return result
         if result.status == "complete":
+            from atml_exp.launchers.objective import objective_of
+
             return objective_of(result, name)
         return f"{result.status}{': ' if result.error else ''}{result.error}"
-
-
-def objective_of(result: "RunResult", name: str) -> float:
-    """The final value of a metric. ConfigError with the nearest spelling where the run has no such metric."""
-    from atml_exp.schema import nearest
-
-    if name not in result.final:
-        allowed = ", ".join(result.final)
-        raise ConfigError(
-            f"objective = {name}: no such metric; allowed: {allowed}{nearest(name, list(result.final))}"
-        )
-    return float(result.final[name])
 
 
 def _job_return(overrides: Sequence[str], value: Any) -> JobReturn:
@@ -144,3 +132,12 @@ def refuse(error: Exception) -> int:
     text = str(error).replace("\n", "\n  ")
     sys.stderr.write(f"atml-exp: {text}\n")
     return 2
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Within Hydra, which would show a traceback: what can't run ends the process with one message and code 2."""
+    try:
+        yield
+    except (ConfigError, RunBusyError) as error:
+        raise SystemExit(refuse(error)) from error
