@@ -181,7 +181,7 @@ def measured(claim: Claim) -> str:
     """The measured value, its spread over seeds and the threshold, in a line.
 
     >>> measured(Claim("we", "", (1.0, 2.0), "<=", 3.0))
-    '1.5 ± 0.71  (≤ 3)'
+    '1.50 ± 0.71  (≤ 3)'
     """
     relation = {"<=": "≤", ">=": "≥"}[claim.relation]
     unit = f" {claim.unit}" if claim.unit else ""

@@ -104,8 +104,8 @@ def test_it_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
         (["+seed=3"], "Could not append to config. An item is already at 'seed'"),
         (["hydra.foo=3"], "Could not override 'hydra.foo'"),
         (
-            ["hydra/launcher=joblib"],
-            "Could not find 'hydra/launcher/joblib' Available options in 'hydra/launcher': ",
+            ["hydra/launcher=moon"],
+            "Could not find 'hydra/launcher/moon' Available options in 'hydra/launcher': ",
         ),
         (["dataset=wrapper/subst"], "dataset = wrapper/subst: no such choice; allowed: breast_cancer, "),
         (["model.width='"], '"model.width=\'": not an override; .* text with special characters goes in quotes'),
