@@ -253,7 +253,7 @@ def _summary(run: Run) -> str:
             rows.append([f"final {quantity}", *map(written, values)])
     size = num_examples(run, "test")
     error = last(run, "test/error")
-    if size and error is not None:
+    if size and error is not None and np.isfinite(error):
         low, high = wilson(error, size)
         rows.append([f"its 95 % interval, from {size:,} examples", "", f"{percent(low)} to {percent(high)}"])
     best = curves.best_test_error(run)

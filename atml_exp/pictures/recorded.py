@@ -49,8 +49,13 @@ def series(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def last(run: Run, name: str) -> float | None:
-    """The last recorded value, NaN and infinity included; None where there is none."""
+    """The last recorded value, NaN and infinity included; None where there is none.
+
+    NaN for an error beside a loss that ended as none: that of an earlier step isn't the last.
+    """
     values = series(run, name)[1]
+    if name in ("train/error", "test/error") and len(loss := series(run, name.replace("error", "loss"))[1]):
+        values = values if np.isfinite(loss[-1]) else np.array([np.nan])
     return float(values[-1]) if len(values) else None
 
 
