@@ -69,6 +69,8 @@ def _compose(arguments: Any) -> list[DictConfig]:
             f"{several[0]}: names several values; allowed: one, or --multirun to train each, or [a,b] for a list"
         )
     jobs = _sweep_jobs(overrides) if arguments.multirun else [overrides]
+    if _is_fused(arguments) and "hydra/sweeper=optuna" not in overrides:
+        jobs = jobs[:1]  # that launcher composes and validates all of them itself
     folder = Path(__file__).parent / arguments.config_path if arguments.config_path else None  # as Hydra takes it
     extra = [arguments.config_dir] if arguments.config_dir else []
     return compose_each(jobs, folder, arguments.config_name or "config", extra)
