@@ -36,7 +36,8 @@ class StudySweeper(OptunaSweeperImpl):
     """
 
     def __init__(self, sampler: Any, **options: Any) -> None:
-        super().__init__(instantiate(sampler), **options)
+        made = instantiate(sampler)
+        super().__init__(_Grid(made.func) if isinstance(made, partial) else made, **options)
 
     def sweep(self, arguments: list[str]) -> None:
         """Performs the trials, and leaves the best in optimization_results.yaml in the sweep's folder."""
@@ -49,7 +50,7 @@ class StudySweeper(OptunaSweeperImpl):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with _alone(folder), _quiet():
             study = self._study()
-            _put_back(study)
+            _put_back(study, self._is_grid)
             self._go_on(study, arguments)
             _say(study)
 
@@ -108,16 +109,32 @@ def _say(study: Study) -> None:
         print("best: " + " ".join([str(best.value), "at", *(f"{k}={v}" for k, v in best.params.items())]))
 
 
+class _Grid(partial):
+    """The plugin gives the search space to a partial GridSampler."""
+
+    def __call__(self, search_space: Any) -> optuna.samplers.GridSampler:
+        return _WholeGrid(search_space)
+
+
+class _WholeGrid(optuna.samplers.GridSampler):
+    """The plugin counts the trials; that the grid ends the study is an error outside a loop of Optuna's own."""
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        """Ends nothing."""
+
+
 def _counts(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and CUT_OFF not in trial.system_attrs
 
 
-def _put_back(study: Study) -> None:
-    """Trials that are open, although no process performs them, are drawn first."""
+def _put_back(study: Study, grid: bool) -> None:
+    """Open trials, which no process performs, are drawn again: first of all, or as points of the grid."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study._storage.set_trial_system_attr(trial._trial_id, CUT_OFF, True)
+        study._storage.set_trial_system_attr(trial._trial_id, "grid_id", -1)  # its point hasn't been visited
         study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
+        if not grid:
+            study.enqueue_trial(trial.params)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A fused sweep leaves what the same jobs leave one by one; what fails harms nothing else."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,34 +25,6 @@ SWEEP = (
 )
 FUSED = "hydra/launcher=fused"
 JOBS = ("seed=0,1,2", "optimiser.learning_rate=0.01,0.1")
-
-EXPLOSIVE = """
-from dataclasses import dataclass
-from atml_exp.optimisers.sgd import SGD
-
-@dataclass(frozen=True)
-class Explosive(SGD):
-    explode: bool = False
-
-    def update(self, w, state, gradient, *, step, learning_rate):
-        if self.explode and step == 7:
-            raise RuntimeError("boom")
-        return super().update(w, state, gradient, step=step, learning_rate=learning_rate)
-"""
-
-
-@pytest.fixture
-def explosive(tmp_path: Path) -> Iterator[tuple[str, ...]]:
-    """Overrides for four jobs, of which two fail while they train."""
-    (tmp_path / "explosive.py").write_text(EXPLOSIVE)
-    yield (
-        "optimiser=sgd",
-        "optimiser._target_=explosive.Explosive",
-        "+optimiser.explode=false,true",
-        "trusted_packages=[explosive]",
-        "seed=0,1",
-    )
-    sys.modules.pop("explosive", None)
 
 
 @pytest.fixture
@@ -142,7 +113,7 @@ def test_what_fails_is_said_with_its_reason_and_stops_no_other(command, explosiv
 
 def test_what_failed_can_be_tried_again(command, explosive, monkeypatch):
     command(*SWEEP, *explosive, FUSED)
-    monkeypatch.setattr(sys.modules["explosive"].Explosive, "update", SGD.update)
+    monkeypatch.setattr(sys.modules["user_optimisers"].Explosive, "update", SGD.update)
     ended = command(*SWEEP, *explosive, FUSED, "hydra.launcher.retry_failed=true")
     assert (ended.code, "sweep of 4 jobs: 2 complete, 2 reused" in ended.out) == (0, True)
 
