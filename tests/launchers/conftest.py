@@ -117,6 +117,7 @@ def atml(start: Callable[..., "subprocess.Popen[str]"]) -> Callable[..., Finishe
             out, err = process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             raise
         return Finished(arguments, process.returncode, out, err)
 
