@@ -13,7 +13,7 @@ __all__ = ["corner_jobs", "refuse_intervals"]
 def corner_jobs(overrides: Sequence[str]) -> list[list[str]]:
     """Each of the searched values at least once: all at their first, then one at a time at its others.
 
-    >>> corner_jobs(["model=mlp", "seed=interval(1,9)", "model.width=4,8"])
+    >>> corner_jobs(["model=mlp", "seed=int(interval(1,9))", "model.width=4,8"])
     [['model=mlp', 'seed=1', 'model.width=4'], ['model=mlp', 'seed=9', 'model.width=4'], \
 ['model=mlp', 'seed=1', 'model.width=8']]
     """

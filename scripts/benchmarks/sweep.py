@@ -34,7 +34,7 @@ SIZES = (1, 2, 8, 32, 128, 512)
 
 @dataclass(frozen=True)
 class Case:
-    """A model, its batch size, and how many times faster than loops over a DataLoader, tensors, joblib it should be."""
+    """A model, its batch size, and how many times faster than loops (DataLoader, tensors, joblib) it should be."""
 
     name: str
     make: Callable[..., nn.Module]
@@ -162,7 +162,7 @@ def _indexed(case: Case, data: Dataset) -> Callable[[], Iterator[tuple[Tensor, T
 
 
 def _sizes(case: Case, data: Dataset, options: Options) -> list[Row]:
-    """Microseconds for a model's step in populations of R, against R = 1, and the share of the machine's products."""
+    """Microseconds for a model's step in populations of R, against R = 1, and the share of the products' rate."""
     steppers = {size: _stepper(case, data, size) for size in SIZES}
     contestants = {str(size): stepper for size, stepper in steppers.items()}
     times = interleaved(contestants, options.repeats)
@@ -172,7 +172,8 @@ def _sizes(case: Case, data: Dataset, options: Options) -> list[Row]:
         seconds = sorted(times[str(size)])[len(times[str(size)]) // 2]
         share = case.flops / seconds / rate
         chosen = round(WORKING_SET / (20 * case.flops / 6 / case.batch))
-        what = f"a model's step in a population of {size}, {case.name}, against alone; {share:.0%} of the products' rate"
+        what = f"a model's step in a population of {size}, {case.name}, against alone"
+        what += f"; {share:.0%} of the products' rate"
         what += f" ({chosen} chosen by itself)" if size == SIZES[0] else ""
         rows.append(speed(what, times[str(size)], "", times["1"], 1.0))
     return rows
