@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 from atml_exp.build import instantiate
 from atml_exp.environment import command, environment
 from atml_exp.errors import ConfigError
-from atml_exp.figures.style import png
 from atml_exp.grouping import group_key, is_out_of_memory, population_size
 from atml_exp.job import Job, build_job
 from atml_exp.ledger import FINISHED, Entry, look_up
@@ -27,7 +26,6 @@ from atml_exp.population import Population, assemble, draws_randomness
 from atml_exp.probe import DataChangedError
 from atml_exp.progress import Display, Progress, SweepProgress
 from atml_exp.recorder import RunWriter
-from atml_exp.report import pictures_of, write_report
 from atml_exp.runs import Run
 from atml_exp.system import describe
 from atml_exp.train import Bench, fit
@@ -171,7 +169,7 @@ def _result(pending: _Pending, failure: str | None, reports: bool, *, reused: bo
     if failure is not None:  # perhaps before there was a directory
         return RunResult(pending.job.id, run.directory, "failed", False, {}, failure)
     if reports and run.status in FINISHED and not (run.directory / "report.html").exists():
-        _safely("the report", lambda: write_report(run.directory))
+        _safely("the report", lambda: _write_report(run.directory))
     return RunResult(pending.job.id, run.directory, run.status, reused, run.final, run.info.get("error", ""))
 
 
@@ -318,14 +316,23 @@ def _conclude(recording: Recording, observer: Observer, reports: bool) -> None:
     )
     directory = recording.writer.directory
     if reports:
-        _safely("the report", lambda: write_report(directory))
+        _safely("the report", lambda: _write_report(directory))
     if recording.loggers:
         _safely("the pictures", lambda: _send_pictures(recording))
     for logger in recording.loggers:
         logger.finish(status)
 
 
+def _write_report(directory: Path) -> None:
+    from atml_exp.report import write_report  # with matplotlib, a second that a sweep without reports needn't wait
+
+    write_report(directory)
+
+
 def _send_pictures(recording: Recording) -> None:
+    from atml_exp.figures.style import png
+    from atml_exp.report import pictures_of
+
     for name, figure in pictures_of(Run(recording.writer.directory)).items():
         for logger in recording.loggers:
             logger.figure(name, png(figure))

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:  # half a second that a command which makes no table needn't wait
+    import pandas as pd
 
 __all__ = ["Run", "find_runs", "load", "table_of"]
 
@@ -51,14 +53,15 @@ class Run:
         return self.info["config"]
 
     @cached_property
-    def metrics(self) -> pd.DataFrame:
+    def metrics(self) -> "pd.DataFrame":
         """Columns step, epoch, name, value; of an unfinished run, what its log holds so far."""
         return _table(self.directory).to_pandas()
 
     @cached_property
     def final(self) -> dict[str, float]:
         """The last value of each metric."""
-        return dict(zip(self.metrics["name"], self.metrics["value"], strict=True))
+        table = _table(self.directory)
+        return dict(zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True))
 
     def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """(steps, values) of one metric; both empty where it wasn't measured."""
@@ -114,7 +117,7 @@ def find_runs(path: str | Path) -> Iterator[Run]:
     yield from (Run(p.parent) for p in sorted(folder.glob("*/run.json")))
 
 
-def load(path: str | Path = "outputs", **filters: Any) -> pd.DataFrame:
+def load(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
     """All runs below `path` as one tidy frame: a row for each measured value, the config's values as columns.
 
     Columns: run_id, attempt, status, step, epoch, name, value, then one for each config value by its dotted name
@@ -137,7 +140,7 @@ def load(path: str | Path = "outputs", **filters: Any) -> pd.DataFrame:
     return _frame([r for r, _ in chosen], [c for _, c in chosen], names)
 
 
-def table_of(runs: Sequence[Run]) -> pd.DataFrame:
+def table_of(runs: Sequence[Run]) -> "pd.DataFrame":
     """These runs as one tidy frame, with the columns of `load`."""
     return _frame(list(runs), [_columns(run) for run in runs], None)
 
@@ -206,8 +209,10 @@ def _warn_of_missing(wanted: Mapping[str, Any], columns: list[dict[str, Any]]) -
             warnings.warn(f"no run has {key} = {value!r}; there are: {there}", stacklevel=3)
 
 
-def _frame(runs: list[Run], columns: list[dict[str, Any]], names: Any) -> pd.DataFrame:
+def _frame(runs: list[Run], columns: list[dict[str, Any]], names: Any) -> "pd.DataFrame":
     """Metrics end to end; the columns as categories, so that a long table repeats no text."""
+    import pandas as pd
+
     with ThreadPoolExecutor(4) as pool:
         tables = list(pool.map(_table, [r.directory for r in runs]))
     lengths = [len(t) for t in tables]

@@ -174,6 +174,10 @@ def _regrouped(module: GraphModule) -> GraphModule:
             with module.graph.inserting_before(node):
                 together = module.graph.call_function(torch.ops.aten.baddbmm.default, (node.args[0], *product.args))
             node.replace_all_uses_with(together)
+    for node in list(module.graph.nodes):
+        is_copy = node.target is torch.ops.aten.clone.default and _is_product(node.args[0])
+        if is_copy and len(node.args[0].users) == 1:
+            node.replace_all_uses_with(node.args[0])  # which lies in memory as it should, and nobody else reads
     module.graph.eliminate_dead_code()
     module.recompile()
     return module

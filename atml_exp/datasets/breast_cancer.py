@@ -1,8 +1,9 @@
 """Breast tumours, malignant or benign: two classes, 30 measurements of cell nuclei."""
 
-from sklearn.datasets import load_breast_cancer
+from numpy import ndarray
 
 from atml_exp.data import Dataset
+from atml_exp.datasets.remembered import remembered
 from atml_exp.datasets.splitting import OpenFraction, classification_table
 from atml_exp.fields import NonNegativeInt
 
@@ -14,5 +15,14 @@ def breast_cancer(*, test_fraction: OpenFraction = 0.2, split_seed: NonNegativeI
 
     Each feature is standardised by the training split's mean and std (/N); the test split is stratified.
     """
+    raw = remembered("breast_cancer", _load)
+    return classification_table(
+        "breast_cancer", raw["x"], raw["y"], test_fraction=test_fraction, split_seed=split_seed
+    )
+
+
+def _load() -> dict[str, ndarray]:
+    from sklearn.datasets import load_breast_cancer
+
     x, y = load_breast_cancer(return_X_y=True)
-    return classification_table("breast_cancer", x, y, test_fraction=test_fraction, split_seed=split_seed)
+    return {"x": x, "y": y}

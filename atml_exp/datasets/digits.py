@@ -1,9 +1,10 @@
 """Handwritten digits, 8×8: real images that need no download."""
 
 import torch
-from sklearn.datasets import load_digits
+from numpy import ndarray
 
 from atml_exp.data import Dataset, Split
+from atml_exp.datasets.remembered import remembered
 from atml_exp.datasets.splitting import OpenFraction, hold_out, standardise
 from atml_exp.fields import NonNegativeInt
 
@@ -20,9 +21,9 @@ def digits(*, test_fraction: OpenFraction = 0.2, split_seed: NonNegativeInt = 0)
     >>> data.train.x.shape, len(data.test)
     (torch.Size([1437, 1, 8, 8]), 360)
     """
-    raw = load_digits()
+    raw = remembered("digits", _load)
     train, test = hold_out(
-        raw.images[:, None], raw.target, test_fraction=test_fraction, split_seed=split_seed, stratified=True
+        raw["images"][:, None], raw["target"], test_fraction=test_fraction, split_seed=split_seed, stratified=True
     )
     x_train, x_test = standardise(train.x, test.x, (0, 1, 2, 3))
     return Dataset(
@@ -31,3 +32,10 @@ def digits(*, test_fraction: OpenFraction = 0.2, split_seed: NonNegativeInt = 0)
         test=Split(x_test.to(torch.float32), test.y.long()),
         num_classes=10,
     )
+
+
+def _load() -> dict[str, ndarray]:
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    return {"images": raw.images, "target": raw.target}

@@ -5,10 +5,10 @@ from typing import Annotated
 import numpy as np
 import torch
 from annotated_types import Interval
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from atml_exp.data import Dataset, Split
+from atml_exp.datasets.remembered import remembered
 from atml_exp.errors import ConfigError
 
 __all__ = ["OpenFraction", "classification_table", "hold_out", "standardise"]
@@ -24,20 +24,25 @@ def hold_out(
 
     Raises ConfigError where a part would be left without an example of some class.
     """
-    try:
+
+    def indices() -> dict[str, np.ndarray]:
+        from sklearn.model_selection import train_test_split
+
+        strata = y if stratified else None
         train, test = train_test_split(
-            np.arange(len(y)),
-            test_size=test_fraction,
-            random_state=split_seed,
-            stratify=y if stratified else None,
+            np.arange(len(y)), test_size=test_fraction, random_state=split_seed, stratify=strata
         )
+        return {"train": train, "test": test}
+
+    try:
+        found = remembered("split", indices, y, test_fraction, split_seed, stratified)
     except ValueError as error:
         raise ConfigError(
             f"dataset.test_fraction={test_fraction} with dataset.split_seed={split_seed} "
             f"can't split {len(y)} examples: {error}"
         ) from error
     whole = Split(torch.as_tensor(x), torch.as_tensor(y))
-    return whole[torch.as_tensor(train)], whole[torch.as_tensor(test)]
+    return whole[torch.as_tensor(found["train"])], whole[torch.as_tensor(found["test"])]
 
 
 def standardise(train: Tensor, test: Tensor, dim: tuple[int, ...]) -> tuple[Tensor, Tensor]:
