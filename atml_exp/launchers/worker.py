@@ -22,11 +22,13 @@ __all__ = ["GroupTask", "outcome", "reason_of", "run_in_sweep"]
 
 
 def run_in_sweep(config: DictConfig) -> RunResult:
-    """One job of a sweep. One that fails stops no other: it is said at once, and returned."""
+    """One job of a sweep. One that fails stops no other: it is said at once, and returned. Its report, seconds of
+    work, is drawn when the run is asked for alone.
+    """
     settings = HydraConfig.get()
     _enter(settings.runtime.cwd)
     try:
-        (result,) = run([config], group=settings.sweep.dir)
+        (result,) = run([config], group=settings.sweep.dir, reports=False)
         print_summary([result])
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -55,9 +55,7 @@ def test_it_leaves_the_runs_of_the_basic_launcher(command, tmp_path):
     for name, run in expected.items():
         assert found[name].metrics["name"].tolist() == run.metrics["name"].tolist()
         np.testing.assert_allclose(found[name].metrics["value"], run.metrics["value"], rtol=1e-9, atol=1e-14)
-        assert {p.name for p in found[name].directory.iterdir()} == {
-            p.name for p in run.directory.iterdir() if p.name != "report.html"
-        }
+        assert {p.name for p in found[name].directory.iterdir()} == {p.name for p in run.directory.iterdir()}
 
 
 def test_what_is_there_is_not_trained_again(command, tmp_path, sizes):
