@@ -1,12 +1,23 @@
 """Hydra's launchers, each really run: they leave the runs of jobs run one by one, and say who failed or died."""
 
 import shutil
+import subprocess
 
 import pytest
 
 from atml_exp.launchers import plugins
 
-SLURM = pytest.mark.skipif(shutil.which("sbatch") is None, reason="needs Slurm's sbatch")
+
+def slurm_is_up() -> bool:
+    if shutil.which("sbatch") is None:
+        return False
+    try:
+        return subprocess.run(["sinfo"], capture_output=True, timeout=5).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+SLURM = pytest.mark.skipif(not slurm_is_up(), reason="needs a Slurm cluster; `scripts/slurm start` makes one")
 LAUNCHERS = ("joblib", "submitit_local", pytest.param("submitit_slurm", marks=SLURM))
 
 
