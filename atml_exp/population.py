@@ -161,6 +161,7 @@ class BatchGradient:
 
     def __init__(self, population: Population, loss_fn: Loss, batch: Batch) -> None:
         self.layout = population.layout
+        self.seeds = population.seeds
         self.buffers = population.buffers
         self.loss = torch.empty(0)
         self._calls = 0

@@ -76,7 +76,10 @@ def _schedules(config: Mapping[str, Any]) -> str:
 
 def _batches(recipe: Mapping[str, Any]) -> str:
     size = recipe.get("batch_size")
-    return f"{_length(recipe.get('steps'))} on " + (f"mini-batches of {size}" if size else "the whole training set")
+    drawn = f"mini-batches of {size}" if size else "the whole training set"
+    drawn += " drawn with replacement" if recipe.get("replacement") else ""
+    noise = recipe.get("label_noise")
+    return f"{_length(recipe.get('steps'))} on {drawn}" + (f", label noise {noise} at each step" if noise else "")
 
 
 def _length(steps: Any) -> str:

@@ -41,13 +41,15 @@ def fit(
     steps: int | str,
     batch_size: int | None,
     evaluate_every: str = "1ep",
+    replacement: bool = False,
+    label_noise: float = 0.0,
 ) -> Population:
     """Updates a population until it has made `steps` steps; looks at it before each, and after the last.
 
     Goes on from `population.step`, so a restored population ends as it would have without the stop. Returns early
-    where all replicas have diverged.
+    where all replicas have diverged. replacement, label_noise: see `Batches`.
     """
-    batches = Batches(bench.splits, population.seeds, batch_size)
+    batches = Batches(bench.splits, population.seeds, batch_size, replacement=replacement, label_noise=label_noise)
     total = num_steps(steps, batches.steps_per_epoch)
     rate = _LearningRate(bench, total, population.w)
     bench.observer.begin(total, batches.steps_per_epoch, evaluate_every)

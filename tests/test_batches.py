@@ -54,5 +54,41 @@ def test_full_batches_are_the_data_themselves():
 def test_refuses_sizes_that_do_not_fit():
     with pytest.raises(ValueError, match="between 1 and 20"):
         Batches([SPLIT], [0], 21)
+    with pytest.raises(ValueError, match=r"replacement = True: .* give a batch_size"):
+        Batches([SPLIT], [0], None, replacement=True)
     with pytest.raises(ValueError, match="one size"):
         Batches([SPLIT, Split(X[:5], SPLIT.y[:5])], [0, 1], 2)
+
+
+def test_with_replacement_each_example_is_drawn_from_all():
+    """Independent draws: of 6 in a row, all differ with the chance 20·19·…·15/20⁶ = 0.436."""
+    batches = Batches([SPLIT], [0], 6, replacement=True)
+    drawn = torch.stack([batches(t).y for t in range(2000)])
+    different = sum(len(row.unique()) == 6 for row in drawn) / 2000
+    assert different == pytest.approx(0.436, abs=3 * (0.436 * 0.564 / 2000) ** 0.5)
+    assert torch.bincount(drawn.flatten(), minlength=20).double().std() < 3 * (12000 / 20) ** 0.5
+    assert torch.equal(batches(7).x[:, 0], batches(7).y.double())
+
+
+def test_the_mean_of_a_batch_scatters_as_theory_says():
+    """σ²/B with replacement; (σ²/B)(N − B)/(N − 1) without, within three standard errors of a variance."""
+    variance = X.var(correction=0).item()
+    for replacement, factor in ((True, 1.0), (False, 14 / 19)):
+        batches = Batches([SPLIT], [0], 6, replacement=replacement)
+        means = torch.stack([batches(3 * t).x.mean() for t in range(4000)])
+        assert means.var().item() == pytest.approx(variance / 6 * factor, rel=3 * (2 / 4000) ** 0.5)
+
+
+@pytest.mark.parametrize("batch_size", [None, 6])
+@pytest.mark.parametrize("real", [False, True])
+def test_label_noise_is_new_at_each_step_and_each_replica_its_own(batch_size, real):
+    split = Split(X, SPLIT.y.double()) if real else SPLIT
+    both = Batches([split, split], [3, 4], batch_size, label_noise=0.5)
+    clean = Batches([split, split], [3, 4], batch_size)
+    assert not torch.equal(both(0).y[0] - clean(0).y[..., :], both(1).y[0] - clean(1).y[..., :])
+    for r in (0, 1):
+        alone = Batches([split], [3 + r], batch_size, label_noise=0.5)(5)
+        assert torch.equal(both(5).y[r], alone.y)
+        assert torch.equal(Batches([split], [3 + r], batch_size)(5).x, alone.x)
+    assert both(5).y_stacked
+    assert not torch.equal(both(5).y[0], both(5).y[1])

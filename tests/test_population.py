@@ -20,6 +20,7 @@ from atml_exp.optimisers.adamw import AdamW
 from atml_exp.optimisers.gd import GD
 from atml_exp.optimisers.momentum import Momentum
 from atml_exp.optimisers.nesterov import Nesterov
+from atml_exp.optimisers.noisy_gd import NoisyGD
 from atml_exp.optimisers.optimiser import stack
 from atml_exp.optimisers.sam import SAM
 from atml_exp.optimisers.sgd import SGD
@@ -65,6 +66,7 @@ OPTIMISERS = {
     "adamw": [
         AdamW(lr, b, weight_decay=wd) for lr, b, wd in ((1e-3, 0.9, 0.0), (2e-3, 0.5, 0.1), (5e-4, 0.8, 0.0))
     ],
+    "noisy_gd": [NoisyGD(lr, wd, s) for lr, wd, s in ((0.1, 0.0, 0.01), (0.05, 0.01, 0.1), (0.2, 0.0, 0.0))],
     "sam": [SAM(lr, r, b) for lr, r, b in ((0.05, 0.05, 0.9), (0.02, 0.1, 0.5), (0.05, 0.0, 0.0))],
 }
 MODELS = {
@@ -81,7 +83,7 @@ def relative_difference(a, b):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_each_replica_equals_the_same_job_alone(model, optimiser, splits):
-    rules, size = OPTIMISERS[optimiser], None if optimiser == "gd" else 16
+    rules, size = OPTIMISERS[optimiser], None if optimiser in ("gd", "noisy_gd") else 16
     together = train(MODELS[model], rules, splits, SEEDS, batch_size=size)
     for r, seed in enumerate(SEEDS):
         alone = train(MODELS[model], [rules[r]], [splits[r]], [seed], batch_size=size)

@@ -25,6 +25,10 @@ class Gradient(Protocol):
         """Which stretch of w is which parameter."""
 
     @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of each replica, for rules that draw random numbers: only from `generator(seed, purpose, step)`."""
+
+    @property
     def loss(self) -> Tensor:
         """The loss (...) at the weights of the latest call."""
 
