@@ -22,6 +22,7 @@ __all__ = [
     "Value",
     "measure",
     "measure_each",
+    "of_model_and_points",
     "over_replicas",
     "reason",
     "scalars_and_arrays",
@@ -38,10 +39,11 @@ Value = float | bool | Tensor
 class Probe:
     """A quantity and its schedule. The quantity is a plain function; this class is never subclassed.
 
-    fn: `fn(model, split)` → mapping of names to values; with `reads`, `fn(points)`. The model is in eval mode.
+    fn: `fn(model, split)` → mapping of names to values; with `reads`, `fn(points)`, or, for a function that
+        `of_model_and_points` marks, `fn(model, split, points)`. The model is in eval mode.
     every: `100it`, `2ep`, `log` or `end`; the last step is always measured as well.
     start: measured from here on: `500it`, `10ep`, or counted from the end: `-500it`.
-    split: the examples that `fn` is given.
+    split: the examples that `fn` is given; `both`: the whole Dataset.
     reads: a recorded array, such as `trajectory/weights`, that `fn` is a function of, instead of (model, split).
     picture: dotted path of `draw(run, name) -> Figure` for the report; without it, the curves of all its scalars.
     """
@@ -49,7 +51,7 @@ class Probe:
     fn: Callable[..., Mapping[str, Value]]
     every: Schedule = "1ep"
     start: Start = "0it"
-    split: Literal["train", "test"] = "train"
+    split: Literal["train", "test", "both"] = "train"
     reads: str | None = None
     picture: Annotated[str | None, Incidental()] = None
 
@@ -85,17 +87,34 @@ def measure(
     The probe gets a copy of the model and, by the guard, can leave nothing behind. Whatever it raises is passed on.
     """
     with _untouched(data):
-        if probe.reads is not None:
-            return probe.fn(recorded(probe.reads))
-        split: Split = getattr(data, probe.split)
-        return probe.fn(specimen(model, state), split)
+        if probe.reads is None:
+            return probe.fn(specimen(model, state), _examples(probe, data))
+        points = recorded(probe.reads)
+        if not getattr(_function(probe), "of_model_and_points", False):
+            return probe.fn(points)
+        return probe.fn(specimen(model, state), _examples(probe, data), points)
+
+
+def _examples(probe: Probe, data: Dataset) -> Split | Dataset:
+    return data if probe.split == "both" else getattr(data, probe.split)
+
+
+def _function(probe: Probe) -> Any:
+    """The quantity itself, without its options."""
+    return probe.fn.func if isinstance(probe.fn, partial) else probe.fn
+
+
+def of_model_and_points(fn: _F) -> _F:
+    """Declares that a quantity of recorded points needs the model and its data too: fn(model, split, points)."""
+    fn.of_model_and_points = True  # type: ignore[attr-defined]
+    return fn
 
 
 def over_replicas(vectorised: Callable[..., Sequence[Mapping[str, Value] | None]]) -> Callable[[_F], _F]:
     """Declares how a quantity is measured on R replicas at once, to the same values up to rounding.
 
     vectorised(model, state, splits, **options) → R mappings, None for a replica that is to be measured by itself;
-    state: {name: (R, …)}; splits: of each replica.
+    state: {name: (R, …)}; splits: of each replica (its whole Dataset where the probe is given both).
     """
 
     def mark(fn: _F) -> _F:
@@ -112,14 +131,14 @@ def measure_each(
 
     None altogether where the probe has no vectorised form.
     """
-    fn, options = (probe.fn.func, probe.fn.keywords) if isinstance(probe.fn, partial) else (probe.fn, {})
-    vectorised = getattr(fn, "over_replicas", None)
+    options = probe.fn.keywords if isinstance(probe.fn, partial) else {}
+    vectorised = getattr(_function(probe), "over_replicas", None)
     if vectorised is None or probe.reads is not None:
         return None
     with ExitStack() as guards:
         for each in {id(d): d for d in data}.values():
             guards.enter_context(_untouched(each))
-        splits: list[Split] = [getattr(d, probe.split) for d in data]
+        splits = [_examples(probe, d) for d in data]
         return vectorised(copy.deepcopy(model).eval(), state, splits, **options)
 
 

@@ -1,11 +1,21 @@
 """When probes are due, and the guard around them."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 from atml_exp.data import Dataset, Split
-from atml_exp.probe import DataChangedError, Plan, Probe, measure, scalars_and_arrays, specimen
+from atml_exp.probe import (
+    DataChangedError,
+    Plan,
+    Probe,
+    measure,
+    of_model_and_points,
+    scalars_and_arrays,
+    specimen,
+)
 
 SPLIT = Split(torch.zeros(3, 2), torch.zeros(3, dtype=torch.long))
 OTHER = Split(torch.ones(5, 2), torch.zeros(5, dtype=torch.long))
@@ -25,7 +35,17 @@ def test_a_plan_lists_what_is_due():
 def test_a_probe_is_given_its_split_or_what_it_reads():
     assert ask(lambda m, d: {"n": len(d)})["n"] == 3
     assert ask(lambda m, d: {"n": len(d)}, split="test")["n"] == 5
+    assert ask(lambda m, d: {"n": len(d.train) + len(d.test)}, split="both")["n"] == 8
     assert ask(lambda points: {"n": points.item()}, reads="trajectory/weights")["n"] == 18
+
+
+def test_a_quantity_of_recorded_points_is_given_the_model_too_where_it_says_so():
+    @of_model_and_points
+    def quantity(model, data, points, *, factor=1):
+        return {"n": factor * (len(model) + len(data) + points.item())}
+
+    assert ask(quantity, reads="trajectory/weights", split="test")["n"] == 2 + 5 + 18
+    assert ask(partial(quantity, factor=2), reads="trajectory/weights")["n"] == 2 * (2 + 3 + 18)
 
 
 def test_a_specimen_is_a_copy_in_eval_mode_with_the_state_given():
