@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.torch import save
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from atml_exp.files import write_arrays, write_atomically, write_json, write_text
 from atml_exp.lock import Lock
-from atml_exp.runs import SCHEMA
+from atml_exp.runs import metrics_table
 
 __all__ = ["Checkpoint", "RunWriter"]
 
@@ -123,9 +122,7 @@ class RunWriter:
     def finish(self, status: str, **info: Any) -> None:
         """Puts everything in its final form; run.json, written last, makes it count."""
         self._log.close()
-        columns = [[row[i] for row in self._rows] for i in range(len(SCHEMA))]
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
-        table = pa.Table.from_arrays(arrays, schema=SCHEMA)
+        table = metrics_table(self._rows)
         write_atomically(self.directory / "metrics.parquet", lambda p: pq.write_table(table, p))
         for name in self._array_names():
             steps, values = self._gathered(name)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:  # half a second that a command which makes no table needn't wait
     import pandas as pd
 
-__all__ = ["Run", "find_runs", "load", "table_of"]
+__all__ = ["SCHEMA", "Run", "find_runs", "load", "metrics_table", "table_of"]
 
 SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.string()), ("value", pa.float64())])
 """Of the table of metrics."""
@@ -98,8 +98,24 @@ def _table(directory: Path) -> pa.Table:
     log = directory / "metrics.jsonl"
     lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
     rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    columns = [[row[i] for row in rows] for i in range(len(SCHEMA))]
-    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+    return metrics_table(rows)
+
+
+def metrics_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """(step, epoch, name, value) for each measured value, by SCHEMA.
+
+    Made of plain memory: pyarrow's own way from lists imports pandas, a third of a second for every command.
+    """
+    steps, epochs, names, values = zip(*rows, strict=True) if rows else ((),) * 4
+    texts = [name.encode() for name in names]
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    memory: list[list[Any]] = [[np.array(steps, np.int64)], [np.array(epochs, np.float64)], [ends, b"".join(texts)]]
+    memory.append([np.array(values, np.float64)])
+    columns = [
+        pa.Array.from_buffers(field.type, len(rows), [None, *(pa.py_buffer(part) for part in parts)])
+        for field, parts in zip(SCHEMA, memory, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def find_runs(path: str | Path) -> Iterator[Run]:

@@ -1,6 +1,7 @@
 """Thousands of runs as one table."""
 
 import json
+import math
 import time
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 
 import atml_exp
 from atml_exp.recorder import RunWriter
-from atml_exp.runs import find_runs
+from atml_exp.runs import SCHEMA, find_runs, metrics_table
 
 
 def write_run(root, i, rows=40, attempt=1):
@@ -104,3 +105,15 @@ def test_two_thousand_runs_load_in_under_two_seconds(tmp_path):
     seconds = time.perf_counter() - began
     assert len(frame) == 80_000
     assert seconds < 2, f"took {seconds:.2f} s"
+
+
+def test_the_table_of_metrics_is_that_of_pyarrow():
+    rows = [(0, 0.5, "train/loss", 2.0), (10, 1.0, "wörter/∑", math.nan), (2**40, 1e300, "", -0.0)]
+    for some in (rows, rows[:1], []):
+        columns = [[row[i] for row in some] for i in range(4)]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
+        expected = pa.Table.from_arrays(arrays, schema=SCHEMA)
+        found = metrics_table(some)
+        found.validate(full=True)
+        assert found.to_pandas().equals(expected.to_pandas())
+        assert found.schema == SCHEMA
