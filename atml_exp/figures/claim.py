@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from atml_exp.pictures.recorded import number
+from atml_exp.ranking import kendall_tau
 
 __all__ = ["Claim", "by_seed", "kendall", "with_spread"]
 
@@ -109,10 +109,12 @@ def by_seed(table: pd.DataFrame, quantity: Callable[[pd.DataFrame], float]) -> t
 def kendall(rows: pd.DataFrame, x: str) -> float:
     """Kendall's τ-b of the column x and `value`: 1 where the larger x, the larger the value, always.
 
+    Raises ValueError for NaN.
+
     >>> kendall(pd.DataFrame({"x": [1, 2, 3], "value": [0.1, 0.2, 0.3]}), "x")
     1.0
     """
-    return round(float(kendalltau(rows[x], rows["value"]).statistic), 12)  # rounding makes 1 of 0.9999999999999999
+    return round(kendall_tau(rows[x], rows["value"], "b"), 12)  # rounding makes 1 of 0.9999999999999999
 
 
 def _attempt(quantity: Callable[[pd.DataFrame], float], rows: pd.DataFrame) -> float:
