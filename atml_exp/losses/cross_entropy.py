@@ -13,6 +13,7 @@ def cross_entropy(outputs: Tensor, y: Tensor) -> Tensor:
 
     Its gradient in oᵢ is (softmax(oᵢ) − e_{yᵢ})/N. ValueError where shapes or the type of y don't fit.
 
+    >>> import torch
     >>> round(cross_entropy(torch.zeros(5, 10), torch.arange(5)).exp().item(), 4)
     10.0
     """
