@@ -70,8 +70,8 @@ def caption(run: Run, name: str) -> str:
     split = {"train": "training", "test": "test"}[option(run, name, "split", "train")]
     text = (
         f"Gradients of single examples ({chosen} of the {split} set, eval mode) scatter about their mean $G$ with "
-        "the covariance $Σ$. A mini-batch much smaller than the noise scale $B_{simple} = \\frac{tr Σ}{‖G‖^2}$ gives "
-        "a step that is mostly noise; a larger one repeats what is known. "
+        "the covariance $Σ$. A mini-batch much smaller than the noise scale "
+        "$B_{simple} = \\frac{tr Σ}{‖G‖^2}$ gives a step that is mostly noise; a larger one repeats what is known. "
         f"Its last reading is {number(last(run, f'{name}/noise_scale'))}. "
     )
     papers = [

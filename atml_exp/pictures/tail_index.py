@@ -48,8 +48,8 @@ def caption(run: Run, name: str) -> str:
     block = option(run, name, "block_size", 20)
     text = (
         f"How heavy the tails of the last steps are, from sums of {block} of them: $α = 2$ for Gaussian noise, "
-        "less for heavier tails. Each coordinate by itself (histogram; few blocks make it broad), all of them averaged "
-        f"as $1/α$: {number(last(run, f'{name}/per_coordinate'))}; thrown together into one stream: "
+        "less for heavier tails. Each coordinate by itself (histogram; few blocks make it broad), all of them "
+        f"averaged as $1/α$: {number(last(run, f'{name}/per_coordinate'))}; thrown together into one stream: "
         f"{number(last(run, f'{name}/pooled'))}. The pooled number is below 2 for Gaussian noise as well where "
         "coordinates have different scales, as those of a network have: it is no evidence of heavy tails. Steps "
         "that depend on one another (momentum, drift, oscillation) move both. "
