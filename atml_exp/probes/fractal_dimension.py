@@ -1,4 +1,4 @@
-"""Fractal dimension: how the recorded weights fill space, by the growth of their minimum spanning tree."""
+"""Fractal dimension: how recorded points fill their space, by the growth of their minimum spanning tree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from atml_exp.distances import Metric, different, distances
 from atml_exp.fields import NonNegativeInt, Positive, PositiveInt
 from atml_exp.probe import Value
-from atml_exp.spanning_tree import Array, as_points, lifetimes, pairwise_distances, tree_edges
+from atml_exp.spanning_tree import Array, tree_edges
 
 __all__ = ["PHDimension", "fractal_dimension", "ph_dimension", "weighted_lifetime_sum"]
 
@@ -23,6 +25,9 @@ MAX_SLOPE = 0.9
 MAX_RESIDUAL = 0.1
 """Chosen by us: cubes, Gaussians, walks and curves of 1,000 points stay below 0.03; Cauchy points, whose sums hang
 on the few farthest points, give 0.14 and more."""
+
+_ROWS = 512
+"""Of a matrix, that are copied at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +68,31 @@ class PHDimension:
 
 
 def fractal_dimension(
-    points: torch.Tensor, *, alpha: Positive = 1.0, num_repeats: PositiveInt = 5, seed: NonNegativeInt = 0
+    points: torch.Tensor,
+    *,
+    metric: Metric = "euclidean",
+    alpha: Positive = 1.0,
+    num_repeats: PositiveInt = 5,
+    seed: NonNegativeInt = 0,
 ) -> dict[str, Value]:
-    """PH₀ dimension of recorded points (T, …), such as the weights of the last T steps: see `ph_dimension`.
+    """PH₀ dimension and E_α of recorded points (T, …), such as the weights of the last T steps: see `ph_dimension`.
 
-    Returns `dimension`, `slope`, `residual`, `reliable` (1 or 0; the reason is in the report) and the arrays of the
-    fit, `sizes` (S,) and `weighted_sums` (num_repeats, S).
+    metric: `euclidean` for weights, `mean_absolute` for losses or errors of single examples (ρ_S, 0–1 metric).
+    Returns `dimension`, `slope`, `residual`, `reliable` (1 or 0; the reason is in the report); `weighted_sum`, E_α
+    of all T points, `num_points`, how many of them are different; and the arrays of the fit, `sizes` (S,) and
+    `weighted_sums` (num_repeats, S).
+
+    Under a pseudo-metric, where many weights have the same losses or errors, too few different points are no
+    mistake: then there is no fit, and `reliable` is 0. Otherwise ValueError as of `ph_dimension`.
     """
-    found = ph_dimension(points.flatten(1), alpha, seed=seed, num_repeats=num_repeats)
+    matrix = distances(points, metric)
+    kept = different(matrix)
+    about = {"weighted_sum": _weighted_sum(matrix, alpha), "num_points": float(len(kept))}
+    if metric == "mean_absolute" and len(kept) < MIN_POINTS <= len(matrix):
+        return {**about, "reliable": False}
+    found = _fitted(matrix, kept, alpha, None, seed, num_repeats)
     return {
+        **about,
         "dimension": found.dimension,
         "slope": found.slope,
         "residual": found.residual,
@@ -88,23 +109,25 @@ def ph_dimension(
     seed: int = 0,
     *,
     num_repeats: int = 5,
+    metric: Metric = "euclidean",
 ) -> PHDimension:
     """PH₀ dimension of N points (Adams et al. 2020; for weights of a training Birdal et al. 2021, Algorithm 1).
 
-    E_α(n) = Σ|e|^α over the edges of the Euclidean minimum spanning tree of n of the points grows as
-    n^(1 − α/dim), so a line of slope s through log E_α(n) against log n gives dim = α/(1 − s). Subsamples are
-    nested: the first n of a permutation that `seed` draws; `num_repeats` permutations enter one fit, which
-    steadies it.
+    E_α(n) = Σ|e|^α over the edges of the minimum spanning tree of n of the points grows as n^(1 − α/dim), so a line
+    of slope s through log E_α(n) against log n gives dim = α/(1 − s). Subsamples are nested: the first n of a
+    permutation that `seed` draws; `num_repeats` permutations enter one fit, which steadies it.
 
-    points: (N, D) tensor or array; computed in float64, centred. The reading doesn't change with scale, rotation or
-    translation. alpha > 0: a set of dimension below α reads α, so with α = 1 a smooth curve and a Cantor set both
+    points: (N, D) tensor or array; computed in float64. metric: Euclidean by default, else see `distances`; with
+    `precomputed` points is a matrix of distances (N, N), so that one matrix serves several readings. The reading
+    doesn't change with scale, nor, if Euclidean, with rotation and translation. Memory: beside the matrix its size
+    twice over. alpha > 0: a set of dimension below α reads α, so with α = 1 a smooth curve and a Cantor set both
     read 1. sizes: subsample sizes n; by default 16, evenly from 0.2·N to 0.95·N. Points that are alike count once.
 
     1,000 uniform points of the unit cube read 1.00, 1.96 and 2.9 in 1, 2 and 3 dimensions; a random walk of 1,000
     steps reads 2.25 in 1,000 dimensions. The bias grows with the dimension; `.reliable` says where the reading
     says nothing.
 
-    Raises ValueError if points aren't a finite matrix, are all alike, if fewer than 20 (with `sizes`: than the
+    Raises ValueError as `distances` does (NaN, all alike), if fewer than 20 (with `sizes`: than the
     largest) differ, if alpha isn't positive, or if sizes aren't two different numbers or more from 2 to N.
 
     >>> angle = torch.linspace(0, 6, 400)
@@ -115,25 +138,37 @@ def ph_dimension(
     _check_alpha(alpha)
     if num_repeats < 1:
         raise ValueError(f"num_repeats must be at least 1; got {num_repeats}")
-    distances, generator = _of_different(pairwise_distances(as_points(points))), np.random.default_rng(seed)
-    chosen = _sizes(sizes, len(distances))
-    orders = [generator.permutation(len(distances))[: max(chosen)] for _ in range(num_repeats)]
-    sums = np.array([_nested_sums(distances.take(o, 0).take(o, 1), chosen, alpha) for o in orders])
+    matrix = distances(points, metric)
+    return _fitted(matrix, different(matrix), alpha, sizes, seed, num_repeats)
+
+
+def _fitted(
+    matrix: Array, kept: NDArray[np.int64], alpha: float, sizes: Sequence[int] | None, seed: int, num_repeats: int
+) -> PHDimension:
+    """kept: the points that count."""
+    chosen, generator = _sizes(sizes, len(kept)), np.random.default_rng(seed)
+    orders = [kept[generator.permutation(len(kept))[: max(chosen)]] for _ in range(num_repeats)]
+    sums = np.array([_nested_sums(_among(matrix, o), chosen, alpha) for o in orders])
     slope, residual = _fit(np.log(chosen), np.log(sums))
     dimension = alpha / (1 - slope) if slope < 1 else float("inf")
     return PHDimension(alpha, dimension, slope, residual, chosen.astype(np.float64), sums)
 
 
-def weighted_lifetime_sum(points: Any, alpha: float = 1.0) -> float:
-    """E_α = Σ|e|^α over the edges of the Euclidean minimum spanning tree of points (N, D).
+def weighted_lifetime_sum(points: Any, alpha: float = 1.0, *, metric: Metric = "euclidean") -> float:
+    """E_α = Σ|e|^α over the edges of the minimum spanning tree of points (N, D): of the lifetimes of PH₀.
 
-    Scales as c^α. Raises ValueError as `lifetimes` does, and if alpha isn't positive.
+    metric: Euclidean by default; `precomputed`: points is a matrix of distances (N, N). Scales as c^α.
+    Raises ValueError as `distances` does, and if alpha isn't positive.
 
     >>> weighted_lifetime_sum([[0.0], [2.0], [3.0]], alpha=2.0)
     5.0
     """
     _check_alpha(alpha)
-    return float(np.sum(lifetimes(points) ** alpha))
+    return _weighted_sum(distances(points, metric), alpha)
+
+
+def _weighted_sum(matrix: Array, alpha: float) -> float:
+    return float(np.sum(np.sort(tree_edges(matrix)) ** alpha))
 
 
 def _check_alpha(alpha: float) -> None:
@@ -156,10 +191,12 @@ def _sizes(sizes: Sequence[int] | None, num_points: int) -> np.ndarray:
     return chosen.astype(int)
 
 
-def _of_different(distances: Array) -> Array:
-    """The distances among the first of each set of points that are alike."""
-    repeated = np.triu(distances == 0, 1).any(0)
-    return distances[np.ix_(~repeated, ~repeated)] if repeated.any() else distances
+def _among(matrix: Array, order: NDArray[np.int64]) -> Array:
+    """The distances among these points, in this order."""
+    found = np.empty((len(order), len(order)))
+    for i in range(0, len(order), _ROWS):
+        found[i : i + _ROWS] = matrix[order[i : i + _ROWS]].take(order, 1)
+    return found
 
 
 def _nested_sums(distances: Array, sizes: np.ndarray, alpha: float) -> list[float]:

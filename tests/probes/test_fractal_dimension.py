@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cdist
+from torch import nn
 
+from atml_exp.checks import check_probe
+from atml_exp.data import Split
+from atml_exp.distances import distances
 from atml_exp.probes.fractal_dimension import (
     MAX_RESIDUAL,
     MAX_SLOPE,
@@ -175,10 +180,60 @@ def test_the_probe_returns_the_fit():
         found.residual,
     )
     assert values["reliable"] == 1
+    assert values["weighted_sum"] == weighted_lifetime_sum(points)
+    assert values["num_points"] == 1000
     assert fractal_dimension(torch.from_numpy(gaussian(99)))["reliable"] == 0
     assert torch.equal(values["sizes"], torch.from_numpy(found.sizes))
     assert torch.equal(values["weighted_sums"], torch.from_numpy(found.weighted_sums))
     assert fractal_dimension(points.reshape(-1, 2, 1), num_repeats=3, seed=4)["dimension"] == found.dimension
+
+
+def test_a_matrix_of_distances_gives_what_its_points_give():
+    points = cube(2)[:300]
+    matrix = distances(points)
+    found, expected = ph_dimension(matrix, metric="precomputed"), ph_dimension(points)
+    assert np.array_equal(found.weighted_sums, expected.weighted_sums)
+    assert weighted_lifetime_sum(matrix, 1.5, metric="precomputed") == weighted_lifetime_sum(points, 1.5)
+
+
+def test_the_loss_based_metric_of_a_known_set():
+    """Losses of 50 examples that are affine in a point of the square: ρ_S comes from a norm of the plane."""
+    losses = 3 + cube(2) @ np.random.default_rng(1).standard_normal((2, 50))
+    found = ph_dimension(losses, metric="mean_absolute")
+    assert found.dimension == pytest.approx(1.96, abs=0.08)
+    matrix = cdist(losses, losses, "cityblock") / 50
+    assert found.weighted_sums[0, -1] == pytest.approx(
+        ph_dimension(matrix, metric="precomputed").weighted_sums[0, -1], rel=1e-12
+    )
+
+
+def test_the_0_1_metric_of_errors_that_differ_in_one_example_from_step_to_step():
+    """Errors that grow one by one lie on a line at equal gaps of 1/N: E_α = (T − 1)/N^α."""
+    errors = torch.tril(torch.ones(1000, 1000), -1).bool()
+    assert weighted_lifetime_sum(errors, 2.0, metric="mean_absolute") == pytest.approx(999 / 1000**2, rel=1e-12)
+    twice = torch.repeat_interleave(errors, 2, 0)[np.random.default_rng(0).permutation(2000)]
+    values = fractal_dimension(twice, metric="mean_absolute")
+    assert values["weighted_sum"] == pytest.approx(0.999, rel=1e-12)
+    assert values["num_points"] == 1000
+    assert values["dimension"] == pytest.approx(1.005, abs=0.004)  # as of 1,000 points of an interval
+
+
+def test_too_few_different_errors_have_a_sum_but_no_dimension():
+    errors = torch.zeros(500, 9).bool()
+    assert fractal_dimension(errors, metric="mean_absolute") == {
+        "weighted_sum": 0, "num_points": 1, "reliable": False,
+    }  # fmt: skip
+    errors[250:, :3] = True
+    assert fractal_dimension(errors, metric="mean_absolute")["weighted_sum"] == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="at least 20 different ones"):
+        ph_dimension(errors, metric="mean_absolute")
+    with pytest.raises(ValueError, match="at least 20 different ones"):  # too few were recorded
+        fractal_dimension(errors[:19], metric="mean_absolute")
+
+
+def test_the_probe_keeps_its_contract():
+    points, data = torch.from_numpy(cube(2)[:100]), Split(torch.zeros(1, 2), torch.zeros(1).long())
+    check_probe(lambda model, split: fractal_dimension(points), nn.Linear(2, 2), data)
 
 
 def test_points_that_are_alike_count_once():
