@@ -38,7 +38,7 @@ def draw(run: Run, name: str) -> Figure:
                 transform=axes.transAxes,
             )  # fmt: skip
     axes.set_xlim(LOW, HIGH)
-    axes.set_xlabel(r"$1/\hat{\alpha}$ of a coordinate's steps (0.5: Gaussian, 1: Cauchy)")
+    axes.set_xlabel(r"$1/\hat{\alpha}$ of a coordinate's noise (0.5: Gaussian, 1: Cauchy)")
     axes.set_ylabel("coordinates")
     return figure
 
@@ -46,8 +46,9 @@ def draw(run: Run, name: str) -> Figure:
 def caption(run: Run, name: str) -> str:
     """What the picture shows, as HTML."""
     block = option(run, name, "block_size", 20)
+    noise = "the last steps" if option(run, name, "reads") else "mini-batches' gradients about their mean"
     text = (
-        f"How heavy the tails of the last steps are, from sums of {block} of them: $α = 2$ for Gaussian noise, "
+        f"How heavy the tails of {noise} are, from sums of {block} of them: $α = 2$ for Gaussian noise, "
         "less for heavier tails. Each coordinate by itself (histogram; few blocks make it broad), all of them "
         f"averaged as $1/α$: {number(last(run, f'{name}/per_coordinate'))}; thrown together into one stream: "
         f"{number(last(run, f'{name}/pooled'))}. The pooled number is below 2 for Gaussian noise as well where "

@@ -26,6 +26,14 @@ def test_the_caption_gives_both_readings(make_run: Callable[..., Run]) -> None:
     assert "sums of 20 of them" in text
 
 
+@pytest.mark.parametrize(("reads", "noise"), [("trajectory/weights", "the last steps"), (None, "mini-batches")])
+def test_the_caption_says_whose_tails(make_run: Callable[..., Run], reads: str | None, noise: str) -> None:
+    config = {"probe": {"tail_index": {"fn": {"block_size": 7}, "reads": reads}}}
+    found = make_run(series=SERIES, config=config)
+    assert f"the tails of {noise}" in caption(found, "tail_index")
+    assert "sums of 7 of them" in caption(found, "tail_index")
+
+
 def test_a_run_without_readings_is_refused(make_run: Callable[..., Run]) -> None:
     with pytest.raises(ValueError, match="no finite tail_index/readings"):
         draw(heavy(make_run, [np.nan]), "tail_index")
