@@ -3,13 +3,15 @@
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["write_arrays", "write_atomically", "write_json", "write_text"]
+__all__ = ["write_arrays", "write_atomically", "write_json", "write_stacked", "write_text"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -49,3 +51,37 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             np.savez(file, allow_pickle=False, **arrays)
 
     write_atomically(path, write)
+
+
+def write_stacked(path: Path, steps: np.ndarray, parts: Iterator[np.ndarray]) -> None:
+    """An .npz of `steps` (T,) and of `values` (T, …), the parts end to end, of which one at a time is in memory.
+
+    Raises ValueError where the parts' shapes or types differ, or don't add up to T.
+    """
+
+    def write(temporary: Path) -> None:
+        with zipfile.ZipFile(temporary, "w") as archive:
+            with archive.open("steps.npy", "w") as file:
+                np.lib.format.write_array(file, steps, allow_pickle=False)
+            with archive.open("values.npy", "w", force_zip64=True) as file:
+                first = next(parts)
+                _write_header(file, (len(steps), *first.shape[1:]), first.dtype)
+                written = sum(_write_part(file, part, first) for part in chain([first], parts))
+        if written != len(steps):
+            raise ValueError(f"{written} values for {len(steps)} steps")
+
+    write_atomically(path, write)
+
+
+def _write_header(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _write_part(file: Any, part: np.ndarray, like: np.ndarray) -> int:
+    if part.shape[1:] != like.shape[1:] or part.dtype != like.dtype:
+        raise ValueError(
+            f"values of {part.shape[1:]}, {part.dtype} follow others of {like.shape[1:]}, {like.dtype}"
+        )
+    file.write(np.ascontiguousarray(part).tobytes())
+    return len(part)

@@ -1,15 +1,17 @@
 """Writes a run directory: whole or absent, nothing overwritten, nothing pickled.
 
-While a run goes on, metrics are appended to `metrics.jsonl`, and arrays lie in chunks that end where a checkpoint
-begins; `checkpoints/resume.safetensors` is the state that a resume goes on from. What was written after that
-checkpoint is dropped on resuming and comes out again, bit for bit. At the end metrics.parquet and one .npz for each
-array take their place, and `status` in run.json, written last, says that all is there.
+While a run goes on, metrics are appended to `metrics.jsonl`, and arrays lie in chunks, each of what was recorded
+before a step: that of a checkpoint, or one at which memory held enough of it. `checkpoints/resume.safetensors` is
+the state that a resume goes on from. What was written after that checkpoint is dropped on resuming and comes out
+again, bit for bit. At the end metrics.parquet and one .npz for each array take their place, and `status` in
+run.json, written last, says that all is there.
 """
 
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from atml_exp.files import write_arrays, write_atomically, write_json, write_text
+from atml_exp.files import write_arrays, write_atomically, write_json, write_stacked, write_text
 from atml_exp.lock import Lock
 from atml_exp.runs import metrics_table
 
@@ -27,6 +29,9 @@ __all__ = ["Checkpoint", "RunWriter"]
 
 FORMAT_VERSION = 1
 """Of the run directory; a reader for each former version stays."""
+
+LIMIT = 2**23
+"""Bytes of an array that are kept in memory; a population of 100 runs then keeps less than 1 GB of each."""
 
 
 class Checkpoint:
@@ -96,17 +101,26 @@ class RunWriter:
         self._log.flush()
 
     def arrays(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """One record for each array, kept in memory until the next checkpoint."""
+        """One record for each array, kept in memory until the next checkpoint or until it is `LIMIT` bytes."""
         for name, value in values.items():
-            self._arrays.setdefault(name, []).append((step, value.numpy().copy()))
+            records = self._arrays.setdefault(name, [])
+            if records and len(records) * records[0][1].nbytes >= LIMIT:
+                self._flush(name, step)
+            records.append((step, value.numpy().copy()))
 
     def recorded(self, name: str) -> np.ndarray:
         """All values of an array so far, (T, …); KeyError with the names that there are."""
-        steps, values = self._gathered(name)
+        steps = self._steps(name)
         if len(steps) == 0:
             raise KeyError(
                 f"nothing is recorded as {name}; recorded: {', '.join(self._array_names()) or 'nothing'}"
             )
+        parts, end = self._values(name), 0
+        first = next(parts)
+        values = np.empty((len(steps), *first.shape[1:]), first.dtype)  # filled part by part: no second copy
+        for part in chain([first], parts):
+            values[end : end + len(part)] = part
+            end += len(part)
         return values
 
     def checkpoint(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
@@ -125,8 +139,7 @@ class RunWriter:
         table = metrics_table(self._rows)
         write_atomically(self.directory / "metrics.parquet", lambda p: pq.write_table(table, p))
         for name in self._array_names():
-            steps, values = self._gathered(name)
-            write_arrays(self.array_file(self.directory, name), {"steps": steps, "values": values})
+            write_stacked(self.array_file(self.directory, name), self._steps(name), self._values(name))
         self.info.update(info, status=status, wall_seconds=round(self.seconds, 3))
         write_json(self.directory / "run.json", self.info)
         self._clean_up()
@@ -168,32 +181,42 @@ class RunWriter:
             leftover.unlink()
 
     def _flush_arrays(self, step: int) -> None:
-        """A chunk is named by the checkpoint that it belongs to: it holds what was recorded before that step."""
-        for name, records in self._arrays.items():
-            before = [record for record in records if record[0] < step]
-            if before:
-                steps, values = zip(*before, strict=True)
-                write_arrays(
-                    self._chunks / name.replace("/", ".", 1) / f"{step:08d}.npz",
-                    {"steps": np.array(steps), "values": np.stack(values)},
-                )
-                records[:] = records[len(before) :]  # what was recorded at the step itself is recorded anew
+        for name in self._arrays:
+            self._flush(name, step)
+
+    def _flush(self, name: str, step: int) -> None:
+        """A chunk is named by a step, as is the checkpoint that it may belong to, and holds what came before."""
+        records = self._arrays[name]
+        before = [record for record in records if record[0] < step]
+        if before:
+            steps, values = zip(*before, strict=True)
+            write_arrays(
+                self._folder(name) / f"{step:08d}.npz", {"steps": np.array(steps), "values": np.stack(values)}
+            )
+            records[:] = records[len(before) :]  # what was recorded at the step itself is recorded anew
 
     def _array_names(self) -> list[str]:
         on_disk = {d.name.replace(".", "/", 1) for d in self._chunks.glob("*") if d.is_dir()}
         return sorted(on_disk | set(self._arrays))
 
-    def _gathered(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        parts = []
-        for chunk in sorted((self._chunks / name.replace("/", ".", 1)).glob("*.npz")):
-            with np.load(chunk, allow_pickle=False) as file:
-                parts.append((file["steps"], file["values"]))
+    def _folder(self, name: str) -> Path:
+        return self._chunks / name.replace("/", ".", 1)
+
+    def _steps(self, name: str) -> np.ndarray:
+        """At which steps an array was recorded, (T,)."""
+        in_memory = np.array([step for step, _ in self._arrays.get(name, ())], dtype=np.int64)
+        return np.concatenate([*self._stored(name, "steps"), in_memory])
+
+    def _values(self, name: str) -> Iterator[np.ndarray]:
+        """What was recorded then, chunk by chunk, (…, …)."""
+        yield from self._stored(name, "values")
         if records := self._arrays.get(name):
-            steps, values = zip(*records, strict=True)
-            parts.append((np.array(steps), np.stack(values)))
-        if not parts:
-            return np.empty(0, dtype=np.int64), np.empty(0)
-        return np.concatenate([s for s, _ in parts]), np.concatenate([v for _, v in parts])
+            yield np.stack([value for _, value in records])
+
+    def _stored(self, name: str, entry: str) -> Iterator[np.ndarray]:
+        for chunk in sorted(self._folder(name).glob("*.npz")):
+            with np.load(chunk, allow_pickle=False) as file:
+                yield file[entry]
 
     def _clean_up(self) -> None:
         """What served only a resume."""

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from atml_exp.files import write_arrays, write_atomically, write_json, write_text
+from atml_exp.files import write_arrays, write_atomically, write_json, write_stacked, write_text
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -50,4 +50,28 @@ def test_arrays_come_back_bit_for_bit(tmp_path):
 def test_objects_are_not_pickled(tmp_path):
     with pytest.raises(ValueError, match="pickle"):
         write_arrays(tmp_path / "f.npz", {"x": np.array([{}], dtype=object)})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3)])
+def test_parts_are_one_array_afterwards(tmp_path, shape):
+    whole = np.random.default_rng(0).standard_normal((10, *shape)).astype(np.float32)
+    write_stacked(tmp_path / "f.npz", np.arange(10), iter([whole[:4], whole[4:5], whole[5:]]))
+    with np.load(tmp_path / "f.npz", allow_pickle=False) as file:
+        assert np.array_equal(file["steps"], np.arange(10))
+        assert np.array_equal(file["values"], whole)
+        assert file["values"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (np.zeros((1, 3)), r"values of \(3,\), float64 follow others of \(2,\), float64"),
+        (np.zeros((1, 2), np.float32), "float32 follow"),
+        (np.zeros((2, 2)), "3 values for 2 steps"),
+    ],
+)
+def test_parts_that_are_no_array_are_refused_and_leave_nothing(tmp_path, second, message):
+    with pytest.raises(ValueError, match=message):
+        write_stacked(tmp_path / "f.npz", np.arange(2), iter([np.zeros((1, 2)), second]))
     assert list(tmp_path.iterdir()) == []

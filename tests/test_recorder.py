@@ -157,3 +157,41 @@ def test_a_checkpoint_leaves_what_was_measured_at_its_step_to_the_next(tmp_path)
     record(w, range(4, 6))
     w.finish("complete", steps=5)
     assert Run(tmp_path / "abc").array("trajectory/weights")[0].tolist() == list(range(6))
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """Room for three records of `record`, which are 8 bytes each."""
+    monkeypatch.setattr("atml_exp.recorder.LIMIT", 24)
+
+
+def test_arrays_that_grow_large_go_to_disk_and_come_back_whole(tmp_path, little_memory):
+    w = writer(tmp_path)
+    for step in range(10):
+        record(w, [step])
+        assert len(w._arrays["trajectory/weights"]) <= 3
+    assert w.recorded("trajectory/weights").tolist() == [[s, s] for s in range(10)]
+    assert [p.stem for p in sorted(w._chunks.glob("*/*.npz"))] == ["00000003", "00000006", "00000009"]
+    w.finish("complete", steps=9)
+    steps, values = Run(tmp_path / "abc").array("trajectory/weights")
+    assert steps.tolist() == list(range(10))
+    assert values.tolist() == [[s, s] for s in range(10)]
+    assert values.dtype == np.float32
+
+
+@pytest.mark.parametrize("at", range(9))
+@pytest.mark.parametrize(
+    "interrupted", [False, True], ids=["killed later", "interrupted at a step that was measured"]
+)
+def test_a_resume_after_arrays_went_to_disk_has_each_step_once(tmp_path, little_memory, at, interrupted):
+    w = writer(tmp_path)
+    record(w, range(at + interrupted))
+    w.checkpoint(at, MODEL, {})
+    record(w, [] if interrupted else range(at, 9))
+    w.close()
+    again = writer(tmp_path)
+    record(again, range(at, 12))
+    again.finish("complete", steps=11)
+    steps, values = Run(tmp_path / "abc").array("trajectory/weights")
+    assert steps.tolist() == list(range(12))
+    assert values.tolist() == [[s, s] for s in range(12)]

@@ -69,7 +69,7 @@ def caption(run: Run, name: str) -> str:
     alpha = float(option(run, name, "alpha", 1.0))
     text = (
         f"Points: $E_{{α}}(n)$, the sum of the $α$-th powers ($α = {alpha:g}$) of the edges of the minimum "
-        "spanning tree of $n$ of the recorded weight vectors (the lifetimes of PH₀). The fitted slope $s$ of "
+        f"spanning tree of $n$ of the recorded {_what(run, name)} (the lifetimes of PH₀). The fitted slope $s$ of "
         "$log E_{α}$ against $log n$ gives the dimension $dim = α/(1 − s)$; a grey line has "
         "the slope that the dimension it names would give. A reading of 1 is a smooth curve, 2 looks like a random "
         "walk. "
@@ -81,8 +81,18 @@ def caption(run: Run, name: str) -> str:
     return f"<p>{typeset(text + _reliability(run, name))}</p><p>{'; '.join(papers)}</p>"
 
 
+def _what(run: Run, name: str) -> str:
+    """The points, and how far they are from each other where that isn't the Euclidean distance."""
+    recorded = str(option(run, name, "reads", "")).rpartition("/")[2]
+    if option(run, name, "metric", "euclidean") == "euclidean":
+        return "weight vectors"
+    return f"{recorded or 'losses'} of single examples, at their mean absolute difference"
+
+
 def _points(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Sizes (n,) and sums (..., n) of the last step; ValueError where they can't be drawn."""
+    if last(run, f"{name}/dimension") is None and (count := last(run, f"{name}/num_points")) is not None:
+        raise ValueError(f"{count:g} of the recorded points are different: too few for a fit over subsamples")
     sizes = np.asarray(run.array(f"{name}/sizes")[1][-1], dtype=float).ravel()
     sums = np.asarray(run.array(f"{name}/weighted_sums")[1][-1], dtype=float)
     if sizes.size < 2 or not (np.isfinite(sums).all() and (sums > 0).all()):

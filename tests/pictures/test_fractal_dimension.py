@@ -34,3 +34,16 @@ def test_sums_that_have_no_logarithm_are_refused(make_run: Callable[..., Run]) -
     found = make_run(arrays={"fractal_dimension/weighted_sums": np.zeros((1, 11))})
     with pytest.raises(ValueError, match="not all positive numbers"):
         draw(found, "fractal_dimension")
+
+
+def test_too_few_different_points_are_named_as_the_reason(make_run: Callable[..., Run]) -> None:
+    found = make_run(series={"flat/num_points": {1320: 3.0}, "flat/reliable": {1320: 0.0}})
+    with pytest.raises(ValueError, match="3 of the recorded points are different"):
+        draw(found, "flat")
+
+
+def test_the_caption_names_what_was_compared(make_run: Callable[..., Run]) -> None:
+    assert "weight vectors" in caption(make_run(), "fractal_dimension")
+    node = {"fn": {"alpha": 1.0, "metric": "mean_absolute"}, "reads": "loss_trajectory/errors"}
+    found = make_run(config={"probe": {"fractal_dimension": node}})
+    assert "errors of single examples, at their mean absolute difference" in caption(found, "fractal_dimension")
