@@ -221,7 +221,8 @@ def _check_mean(model: nn.Module, loss_fn: LossFn, x: Tensor, y: Tensor, losses:
     with torch.no_grad():
         outputs = functional_call(model, _buffers(model), (x,))
         together, twice = loss_fn(outputs, y), loss_fn(torch.cat([outputs] * 2), torch.cat([y] * 2))
-    mean, room = losses.mean(), 1e-4 * losses.abs().mean()
+    mean, rounding = losses.mean(), 10 * torch.finfo(losses.dtype).eps * outputs.abs().max().clamp(min=1)
+    room = 1e-4 * losses.abs().mean() + rounding  # the loss of a well-fitted net is a difference of large numbers
     if (twice - together).abs() > room:
         raise ValueError(
             f"loss_fn is {together.item():.6g} on {len(x)} examples and {twice.item():.6g} on the same ones twice: "
