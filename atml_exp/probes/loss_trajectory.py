@@ -29,7 +29,7 @@ def _of_each(
     made: dict[int, Split] = {}
     chosen = [made.setdefault(id(split), _chosen(split, num_examples, seed)) for split in data]
     outputs = predict_each(model, state, [split.x for split in chosen])
-    return [_values(o, split.y, loss) for o, split in zip(outputs, chosen, strict=True)]
+    return _values(outputs, torch.stack([split.y for split in chosen]), loss)
 
 
 @over_replicas(_of_each)
@@ -55,7 +55,7 @@ def loss_trajectory(
     tensor([ 9., 36.])
     """
     chosen = _chosen(data, num_examples, seed)
-    return _values(predict(model, chosen.x), chosen.y, loss)
+    return _values(predict(model, chosen.x)[None], chosen.y[None], loss)[0]
 
 
 def _chosen(data: Split, num_examples: int | None, seed: int) -> Split:
@@ -65,19 +65,23 @@ def _chosen(data: Split, num_examples: int | None, seed: int) -> Split:
     return data[order[:num_examples].to(data.x.device)]
 
 
-def _values(outputs: Tensor, y: Tensor, loss: LossFn) -> dict[str, Value]:
-    losses = vmap(lambda output, label: loss(output[None], label[None]))(outputs, y)
-    whole = loss(outputs, y)
-    if bool(torch.isfinite(whole)) and not torch.allclose(losses.mean(), whole, rtol=1e-4, atol=1e-7):
+def _values(outputs: Tensor, y: Tensor, loss: LossFn) -> list[dict[str, Value]]:
+    """Of each replica: outputs (R, N, …), labels (R, N, …)."""
+    losses = vmap(vmap(lambda output, label: loss(output[None], label[None])))(outputs, y)
+    whole = vmap(loss)(outputs, y)
+    off = ~torch.isclose(losses.mean(1), whole, rtol=1e-4, atol=1e-7) & torch.isfinite(whole)
+    if off.any():
         raise ValueError(
-            f"loss gave {whole.item():g} for all examples and {losses.mean().item():g} as the mean over single "
-            "ones: it must be a mean over examples"
+            f"loss gave {whole[off][0].item():g} for all examples and {losses[off][0].mean().item():g} as the mean "
+            "over single ones: it must be a mean over examples"
         )
-    return {"losses": losses} if y.is_floating_point() else {"losses": losses, "errors": _errs(outputs, y)}
+    if y.is_floating_point():
+        return [{"losses": each} for each in losses]
+    return [{"losses": a, "errors": b} for a, b in zip(losses, _errs(outputs, y), strict=True)]
 
 
 def _errs(outputs: Tensor, y: Tensor) -> Tensor:
-    """As `misclassified` counts them."""
-    scores = outputs.reshape(len(y), -1)
-    predicted = (scores[:, 0] > 0).to(y.dtype) if scores.shape[1] == 1 else scores.argmax(1)
+    """(R, N), as `misclassified` counts them."""
+    scores = outputs.reshape(*y.shape, -1)
+    predicted = (scores[..., 0] > 0).to(y.dtype) if scores.shape[-1] == 1 else scores.argmax(-1)
     return predicted != y
