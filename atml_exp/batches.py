@@ -8,6 +8,7 @@ from torch import Tensor
 
 from atml_exp.data import Split
 from atml_exp.label_noise import noisy_labels
+from atml_exp.schedule import num_steps
 from atml_exp.seeds import generator
 
 __all__ = ["Batch", "Batches"]
@@ -32,6 +33,7 @@ class Batches:
     resumed run sees the batches that it would have seen.
 
     label_noise: how strongly labels are changed anew at each step, see `atml_exp.label_noise.noisy_labels`.
+    random_labels: during the first steps (`500it`, `20ep`) the labels are in a random order that stays the same.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Batches:
         *,
         replacement: bool = False,
         label_noise: float = 0.0,
+        random_labels: int | str = 0,
     ) -> None:
         if len({len(s) for s in splits}) > 1:
             raise ValueError(f"replicas need training sets of one size, not {sorted({len(s) for s in splits})}")
@@ -52,12 +55,14 @@ class Batches:
         self._splits = splits
         self._x, self._x_own = _shared_or_stacked([s.x for s in splits])
         self._y, self._y_own = _shared_or_stacked([s.y for s in splits])
+        self._permuted = _shared_or_stacked(list(map(_permuted, splits, seeds))) if random_labels else None
         self._epoch = -1
         self._order = torch.empty(0)
         if batch_size is not None and not 0 < batch_size <= self._num_examples:
             raise ValueError(f"batch_size = {batch_size}: must be between 1 and {self._num_examples} examples")
         if replacement and batch_size is None:
             raise ValueError("replacement = True: the whole training set is taken as it is; give a batch_size")
+        self.num_random = num_steps(random_labels, self.steps_per_epoch)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -78,17 +83,16 @@ class Batches:
         return replace(batch, y=torch.stack(noisy) if stacked else noisy[0], y_stacked=stacked)
 
     def _clean(self, step: int) -> Batch:
+        y, own = self._permuted if self._permuted and step < self.num_random else (self._y, self._y_own)
         if self._batch_size is None:
-            return Batch(self._x, self._y, self._x_own, self._y_own)
+            return Batch(self._x, y, self._x_own, own)
         epoch, k = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._order = self._epoch_order(epoch)
             self._epoch = epoch
         stacked = len(self._seeds) > 1
         index = self._order[k]
-        return Batch(
-            self._gather(self._x, self._x_own, index), self._gather(self._y, self._y_own, index), stacked, stacked
-        )
+        return Batch(self._gather(self._x, self._x_own, index), self._gather(y, own, index), stacked, stacked)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         """(steps per epoch, B), or (steps per epoch, R, B) for R > 1, on the data's device."""
@@ -109,6 +113,11 @@ class Batches:
             offsets = torch.arange(len(index), device=index.device)[:, None] * self._num_examples
             index, data = index + offsets, data.flatten(0, 1)
         return data.index_select(0, index.reshape(-1)).view(*index.shape, *data.shape[1:])
+
+
+def _permuted(split: Split, seed: int) -> Tensor:
+    order = torch.randperm(len(split), generator=generator(seed, "random_labels"))
+    return split.y[order.to(split.y.device)]
 
 
 def _shared_or_stacked(tensors: Sequence[Tensor]) -> tuple[Tensor, bool]:

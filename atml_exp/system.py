@@ -78,8 +78,11 @@ def _batches(recipe: Mapping[str, Any]) -> str:
     size = recipe.get("batch_size")
     drawn = f"mini-batches of {size}" if size else "the whole training set"
     drawn += " drawn with replacement" if recipe.get("replacement") else ""
-    noise = recipe.get("label_noise")
-    return f"{_length(recipe.get('steps'))} on {drawn}" + (f", label noise {noise} at each step" if noise else "")
+    drawn += f", label noise {noise} at each step" if (noise := recipe.get("label_noise")) else ""
+    first = (
+        f", the first {_length(random)} with labels in a random order" if (random := recipe.get("pretrain")) else ""
+    )
+    return f"{_length(recipe.get('steps'))} on {drawn}{first}"
 
 
 def _length(steps: Any) -> str:

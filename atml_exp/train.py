@@ -43,13 +43,21 @@ def fit(
     evaluate_every: str = "1ep",
     replacement: bool = False,
     label_noise: float = 0.0,
+    random_labels: int | str = 0,
 ) -> Population:
     """Updates a population until it has made `steps` steps; looks at it before each, and after the last.
 
     Goes on from `population.step`, so a restored population ends as it would have without the stop. Returns early
-    where all replicas have diverged. replacement, label_noise: see `Batches`.
+    where all replicas have diverged. replacement, label_noise, random_labels (of the `steps`): see `Batches`.
     """
-    batches = Batches(bench.splits, population.seeds, batch_size, replacement=replacement, label_noise=label_noise)
+    batches = Batches(
+        bench.splits,
+        population.seeds,
+        batch_size,
+        replacement=replacement,
+        label_noise=label_noise,
+        random_labels=random_labels,
+    )
     total = num_steps(steps, batches.steps_per_epoch)
     rate = _LearningRate(bench, total, population.w)
     bench.observer.begin(total, batches.steps_per_epoch, evaluate_every)

@@ -92,3 +92,28 @@ def test_label_noise_is_new_at_each_step_and_each_replica_its_own(batch_size, re
         assert torch.equal(Batches([split], [3 + r], batch_size)(5).x, alone.x)
     assert both(5).y_stacked
     assert not torch.equal(both(5).y[0], both(5).y[1])
+
+
+@pytest.mark.parametrize("batch_size", [6, None])
+def test_random_labels_are_one_permutation_during_the_first_steps(batch_size):
+    batches = Batches([SPLIT], [0], batch_size, random_labels=4)
+    plain = Batches([SPLIT], [0], batch_size)
+    of_example: dict[float, set[int]] = {}
+    for step in range(4):
+        batch = batches(step)
+        assert torch.equal(batch.x, plain(step).x)
+        for x, y in zip(batch.x[:, 0].tolist(), batch.y.tolist(), strict=True):
+            of_example.setdefault(x, set()).add(y)
+    assert all(len(labels) == 1 for labels in of_example.values())
+    assert len(set.union(*of_example.values())) == len(of_example)
+    assert sum(x in labels for x, labels in of_example.items()) < 5
+    assert torch.equal(batches(4).y, plain(4).y)
+
+
+@pytest.mark.parametrize("batch_size", [6, None])
+def test_replicas_have_the_random_labels_that_they_would_have_alone(batch_size):
+    together = Batches([SPLIT, SPLIT], [3, 4], batch_size, random_labels="1ep")
+    for row, seed in enumerate([3, 4]):
+        alone = Batches([SPLIT], [seed], batch_size, random_labels="1ep")
+        assert torch.equal(together(0).y[row], alone(0).y)
+    assert not torch.equal(together(0).y[0], together(0).y[1])
