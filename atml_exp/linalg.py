@@ -1,14 +1,23 @@
 """Curvature without the matrix: Hessian–vector products and the top of a symmetric operator's spectrum."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-__all__ = ["Hessian", "TopEigenvalues", "as_float64", "is_due", "ritz_errors", "top_eigenvalues"]
+__all__ = [
+    "Hessian",
+    "KrylovSpace",
+    "TopEigenvalues",
+    "as_float64",
+    "is_due",
+    "ritz_errors",
+    "top_eigenvalues",
+    "vectors_together",
+]
 
 LossFn = Callable[[Tensor, Tensor], Tensor]
 
@@ -31,7 +40,8 @@ class Hessian:
     that memory is bounded by a chunk. The model is used in the mode that it is in and is left untouched:
     parameters, gradients, buffers, random state.
 
-    loss_fn: (outputs, y) → mean over examples, scalar.
+    loss_fn: (outputs, y) → mean over examples, scalar. names: of the parameters to differentiate by, for a diagonal
+    block of the Hessian; None: all trainable ones.
     Raises ValueError where there is no Hessian to speak of: no data, no trainable parameter, a loss that
     isn't a finite scalar, or one that differs between two evaluations (dropout in training mode).
 
@@ -42,14 +52,22 @@ class Hessian:
     """
 
     def __init__(
-        self, model: nn.Module, loss_fn: LossFn, x: Tensor, y: Tensor, *, chunk_size: int | None = None
+        self,
+        model: nn.Module,
+        loss_fn: LossFn,
+        x: Tensor,
+        y: Tensor,
+        *,
+        chunk_size: int | None = None,
+        names: Collection[str] | None = None,
     ) -> None:
         x, y = torch.as_tensor(x), torch.as_tensor(y)
         if len(x) == 0 or len(x) != len(y):
             raise ValueError(f"x holds {len(x)} examples and y {len(y)}: they must be equal and at least 1")
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size is {chunk_size}: it must be at least 1, or None for all at once")
-        named = {name: p.detach().requires_grad_() for name, p in model.named_parameters() if p.requires_grad}
+        chosen = [(n, p) for n, p in model.named_parameters() if p.requires_grad and (names is None or n in names)]
+        named = {name: p.detach().requires_grad_() for name, p in chosen}
         if not named:
             raise ValueError("the model has no trainable parameter (requires_grad), so it has no Hessian")
         self._model, self._loss_fn, self._named, self._x, self._y = model, loss_fn, named, x, y
@@ -58,7 +76,7 @@ class Hessian:
         self._chunk_size = len(x) if chunk_size is None else min(chunk_size, len(x))
         self._check()
         if self._chunk_size < len(x):
-            self._check_mean()
+            self.check_mean("with chunk_size")
         self._gradient = self._graph(0) if self._chunk_size == len(x) else None
 
     @property
@@ -81,24 +99,58 @@ class Hessian:
 
     def __call__(self, vector: Tensor) -> Tensor:
         """∇²L v, (P,) → (P,), in the parameters' dtype."""
-        pieces = vector.to(self.device).to(self.dtype).split(self._sizes)
-        tangent = [piece.view_as(p) for piece, p in zip(pieces, self._parameters, strict=True)]
-        if self._gradient is not None:
-            return self._product(self._gradient, tangent)
-        result = torch.zeros(self.size, dtype=self.dtype, device=self.device)
-        for start in range(0, len(self._x), self._chunk_size):
-            share = len(self._y[start : start + self._chunk_size]) / len(self._x)
-            result += share * self._product(self._graph(start), tangent)
+        return self.products(vector[None])[0]
+
+    def products(self, vectors: Tensor) -> Tensor:
+        """∇²L v for each of K vectors, (K, P) → (K, P), in the parameters' dtype.
+
+        A chunk's graphs are built once for all of them. Where one product costs little but overhead, several are
+        one batched double backward (vmap), as many as `vectors_together` says, so that memory stays bounded.
+        """
+        result = torch.zeros(len(vectors), self.size, dtype=self.dtype, device=self.device)
+        together = vectors_together(self._chunk_size, self.size, self.device.type)
+        for share, gradient in self._graphs():
+            for out, part in zip(result.split(together), vectors.split(together), strict=True):
+                out.add_(self._batch(gradient, part), alpha=share)
         return result
 
-    def _product(self, gradient: list[Tensor], tangent: list[Tensor]) -> Tensor:
-        """∂⟨gradient, tangent⟩/∂w; a gradient that doesn't depend on any parameter (linear loss) adds 0."""
+    def gradient(self) -> Tensor:
+        """∇L, (P,)."""
+        result = torch.zeros(self.size, dtype=self.dtype, device=self.device)
+        for share, gradient in self._graphs():
+            result.add_(torch.cat([g.detach().flatten() for g in gradient]), alpha=share)
+        return result
+
+    def _graphs(self) -> Iterator[tuple[float, list[Tensor]]]:
+        """(share of the examples, ∇L on them) for each chunk."""
+        if self._gradient is not None:
+            yield 1.0, self._gradient
+            return
+        for start in range(0, len(self._x), self._chunk_size):
+            yield len(self._y[start : start + self._chunk_size]) / len(self._x), self._graph(start)
+
+    def _batch(self, gradient: list[Tensor], vectors: Tensor) -> Tensor:
+        """Products with (K, P), of one chunk."""
+        pieces = vectors.to(self.device).to(self.dtype).split(self._sizes, 1)
+        tangents = [p.view(-1, *like.shape) for p, like in zip(pieces, self._parameters, strict=True)]
+        if len(vectors) == 1:
+            return self._product(gradient, [t[0] for t in tangents])[None]
+        return self._product(gradient, tangents, len(vectors))
+
+    def _product(self, gradient: list[Tensor], tangent: list[Tensor], batch: int | None = None) -> Tensor:
+        """∂⟨gradient, tangent⟩/∂w; a gradient that doesn't depend on any parameter (linear loss) adds 0.
+
+        batch: how many tangents there are, along their first axis; None: one, without such an axis.
+        """
+        lead = () if batch is None else (batch,)
         curved = [(g, t) for g, t in zip(gradient, tangent, strict=True) if g.requires_grad]
         if not curved:
-            return torch.zeros(self.size, dtype=self.dtype, device=self.device)
+            return torch.zeros(*lead, self.size, dtype=self.dtype, device=self.device)
         g, t = zip(*curved, strict=True)
-        product = torch.autograd.grad(g, self._parameters, t, retain_graph=True, materialize_grads=True)
-        return torch.cat([piece.flatten() for piece in product])
+        product = torch.autograd.grad(
+            g, self._parameters, t, retain_graph=True, materialize_grads=True, is_grads_batched=batch is not None
+        )
+        return torch.cat([piece.reshape(*lead, -1) for piece in product], -1)
 
     def _graph(self, start: int) -> list[Tensor]:
         """∇L on one chunk, differentiable once more."""
@@ -141,16 +193,35 @@ class Hessian:
                 "dropout/batch-norm in training mode: call model.eval()"
             )
 
-    def _check_mean(self) -> None:
-        """Chunks are weighted by their lengths, which is right for a mean over examples only."""
+    def check_mean(self, when: str = "") -> None:
+        """Raises ValueError where the loss isn't a mean over examples: it must not change when each comes twice.
+
+        A chunk's weight is its share of the examples, and a trace or a spectrum is that of the mean loss.
+        """
+        chunk = slice(0, self._chunk_size)
         with torch.no_grad():
-            outputs, y = self._model(self._x[: self._chunk_size])[:1], self._y[:1]
-            once, twice = self._loss_fn(outputs, y), self._loss_fn(torch.cat([outputs] * 2), torch.cat([y] * 2))
+            state = {**self._named, **self._cloned_buffers()}
+            outputs, y = functional_call(self._model, state, (self._x[chunk],)), self._y[chunk]
+            for moved in (outputs, outputs + 1):  # where the loss is 0, its double is 0 too
+                once, twice = self._loss_fn(moved, y), self._loss_fn(torch.cat([moved] * 2), torch.cat([y] * 2))
+                if once != 0:
+                    break
         if not torch.isclose(once, twice, rtol=1e-4):
             raise ValueError(
-                f"loss_fn is {once.item():.6g} on one example and {twice.item():.6g} on that example twice: with "
-                "chunk_size it must be a mean over examples"
+                f"loss_fn is {once.item():.6g} on {len(y)} examples and {twice.item():.6g} on the same ones twice: "
+                f"{when}{' ' * bool(when)}it must be a mean over examples (divide a sum by their number)"
             )
+
+
+def vectors_together(examples: int, weights: int, device: str) -> int:
+    """How many vectors one batched product takes, within some 100 MB: only where a single one is mostly overhead.
+
+    A million examples × weights, found by timing on a CPU, is where a batch costs as much as its products one by
+    one; beyond, and for convolutions, more.
+    """
+    if device == "cpu" and examples * weights > 1_000_000:
+        return 1
+    return max(1, min(65_536 // examples, 400_000 // weights))
 
 
 @dataclass(frozen=True)
@@ -194,7 +265,7 @@ def top_eigenvalues(
     k, n = start.shape
     if not 1 <= k <= min(n, max_products):
         raise ValueError(f"k is {k}: it must be between 1 and min(n, max_products) = {min(n, max_products)}")
-    space = _KrylovSpace(operator, as_float64(start), max_products)
+    space = KrylovSpace(lambda rows: operator(rows[0])[None], as_float64(start), max_products)
     while True:
         space.step()
         last = space.exhausted or space.done == max_products
@@ -210,19 +281,25 @@ def is_due(products: int) -> bool:
     return products % (1 + products // 32) == 0
 
 
-class _KrylovSpace:
-    """Orthonormal rows Q of the band Krylov space of A, and the columns of QAQᵀ that are known so far."""
+class KrylovSpace:
+    """Orthonormal rows Q of the band Krylov space of A, and the columns of QAQᵀ that are known so far.
 
-    def __init__(self, operator: Callable[[Tensor], Tensor], start: Tensor, max_products: int) -> None:
-        self._operator, self._band = operator, len(start)
+    products: (b, n) → (b, n), A applied to each row. start: (k, n) float64, of which the space is grown.
+    Raises ValueError where the start vectors are linearly dependent, and from `step` where a product isn't finite.
+    """
+
+    def __init__(self, products: Callable[[Tensor], Tensor], start: Tensor, max_products: int) -> None:
+        self._products, self._band, self._limit = products, len(start), max_products
         self._rows = start.new_empty(16 + len(start), start.shape[1])
         self._columns = torch.zeros(max_products + len(start), max_products, dtype=torch.float64)
+        self._start = torch.zeros(len(start), len(start), dtype=torch.float64)
         self.size = self.done = 0
         self.noise = 0.0
-        for row in start:
-            rest, _ = _orthogonalise(row / row.norm(), self._rows[: self.size], 0)
+        for i, row in enumerate(start):
+            rest, coefficients = _orthogonalise(row / row.norm(), self._rows[: self.size], 0)
             if not rest.norm() > 1e-12:
                 raise ValueError("the start vectors must be finite and linearly independent")
+            self._start[i, : self.size], self._start[i, self.size] = coefficients.cpu(), rest.norm().item()
             self._append(rest / rest.norm())
 
     @property
@@ -230,21 +307,32 @@ class _KrylovSpace:
         """A was applied to every row and added none: the space is invariant."""
         return self.done == self.size
 
-    def step(self) -> None:
-        """Applies A to the next row; what the image adds to the space becomes a row."""
-        image = self._operator(self._rows[self.done])
-        vector = as_float64(image)
-        scale = vector.norm().item()
+    def step(self, count: int = 1) -> None:
+        """Applies A to the next rows, at most `count` at once; what the images add to the space becomes rows."""
+        count = min(count, self.size - self.done, self._limit - self.done)
+        images = self._products(self._rows[self.done : self.done + count])
+        vectors = as_float64(images)
+        scale = vectors.norm(dim=1).max().item()
         if not math.isfinite(scale):
             raise ValueError("a product isn't finite: the loss has no finite second derivative here")
-        self.noise = max(self.noise, 10 * torch.finfo(image.dtype).eps * scale)
-        rest, coefficients = _orthogonalise(vector, self._rows[: self.size], max(0, self.done - self._band))
-        self._columns[: self.size, self.done] = coefficients.cpu()
+        self.noise = max(self.noise, 10 * torch.finfo(images.dtype).eps * scale)
+        before = self.size
+        rests, coefficients = _orthogonalise(vectors, self._rows[:before], max(0, self.done - self._band))
+        for j, rest in enumerate(rests):
+            self._columns[:before, self.done] = coefficients[j].cpu()
+            self._extend(rest, before)
+            self.done += 1
+
+    def _extend(self, vector: Tensor, before: int) -> None:
+        """Appends what is left of an image, which is orthogonal to the rows up to `before`, by the newer ones."""
+        rest, coefficients = _orthogonalise(vector, self._rows[before : self.size], 0)
+        if before < self.size and rest.norm() < vector.norm() / 2:  # which brings old rows' rounding to light
+            rest, _ = _orthogonalise(rest, self._rows[: self.size], 0)
+        self._columns[before : self.size, self.done] = coefficients.cpu()
         length = rest.norm().item()
         if length > self.noise:
             self._columns[self.size, self.done] = length
             self._append(rest / length)
-        self.done += 1
 
     def _append(self, row: Tensor) -> None:
         if self.size == len(self._rows):
@@ -254,11 +342,32 @@ class _KrylovSpace:
 
     def ritz(self, k: int) -> tuple[Tensor, Tensor, Tensor]:
         """The top k Ritz values, their residuals and errors, (k,) each."""
-        square = self._columns[: self.done, : self.done]
-        values, vectors = torch.linalg.eigh((square + square.T) / 2)
-        values, vectors = values.flip(0), vectors.flip(1)
+        values, vectors = self._eigh()
         residuals = (self._columns[self.done : self.size, : self.done] @ vectors).norm(dim=0)
         return values[:k], residuals[:k], ritz_errors(values, residuals)[:k]
+
+    def ritz_vectors(self, k: int) -> Tensor:
+        """Unit vectors (k, n) of the top k Ritz values, on the rows' device."""
+        vectors = self._eigh()[1][:, :k]
+        return vectors.T.to(self._rows.device) @ self._rows[: self.done]
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Nodes θ (m,), descending, and for each start vector v, of length 1, weights (k, m) that add up to 1.
+
+        Σ_j w_ij θ_j^p = v_iᵀ A^p v_i for p < 2s, after A was applied s times to each start vector: Gauss's rule in
+        the band Krylov space (Golub & Meurant 2010, Matrices, moments and quadrature, §6.6), the nodes of which are
+        shared. Raises ValueError while A wasn't applied to each start vector.
+        """
+        if self.done < self._band:
+            raise ValueError(f"{self.done} products are fewer than the {self._band} start vectors")
+        values, vectors = self._eigh()
+        return values, (self._start @ vectors[: self._band]).square()
+
+    def _eigh(self) -> tuple[Tensor, Tensor]:
+        """Ritz values, descending, and their coordinates as columns."""
+        square = self._columns[: self.done, : self.done]
+        values, vectors = torch.linalg.eigh((square + square.T) / 2)
+        return values.flip(0), vectors.flip(1)
 
 
 def ritz_errors(values: Tensor, residuals: Tensor) -> Tensor:
@@ -271,18 +380,18 @@ def ritz_errors(values: Tensor, residuals: Tensor) -> Tensor:
     return torch.where(gap > residuals, residuals.square() / gap, residuals)
 
 
-def _orthogonalise(vector: Tensor, rows: Tensor, recent: int) -> tuple[Tensor, Tensor]:
-    """What of `vector` (n,) is orthogonal to orthonormal `rows` (m, n), and the coefficients (m,) of the rest.
+def _orthogonalise(vectors: Tensor, rows: Tensor, recent: int) -> tuple[Tensor, Tensor]:
+    """What of `vectors` (…, n) is orthogonal to orthonormal `rows` (m, n), and the coefficients (…, m) of the rest.
 
     The rows from `recent` on, which hold nearly all of it, go first; full passes follow until one leaves the
-    length as it is.
+    lengths as they are.
     """
-    coefficients = rows.new_zeros(len(rows))
+    coefficients = rows.new_zeros(*vectors.shape[:-1], len(rows))
     for first in (recent, 0, 0):
-        before = vector.norm()
-        part = rows[first:] @ vector
-        vector = vector - part @ rows[first:]
-        coefficients[first:] += part
-        if first == 0 and vector.norm() > before / math.sqrt(2):
+        before = vectors.norm(dim=-1)
+        part = vectors @ rows[first:].T
+        vectors = vectors - part @ rows[first:]
+        coefficients[..., first:] += part
+        if first == 0 and bool((vectors.norm(dim=-1) > before / math.sqrt(2)).all()):
             break
-    return vector, coefficients
+    return vectors, coefficients

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy, mse_loss
 
-from atml_exp.linalg import Hessian, as_float64, top_eigenvalues
+from atml_exp.linalg import Hessian, KrylovSpace, as_float64, top_eigenvalues, vectors_together
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -260,3 +260,60 @@ def test_chunks_of_a_loss_that_is_no_mean_are_refused():
         Hessian(model, lambda o, y: (o - y).square().sum(), x, y, chunk_size=4)
     Hessian(model, lambda o, y: (o - y).square().sum() / len(y), x, y, chunk_size=4)
     Hessian(model, lambda o, y: (o - y).square().sum(), x, y)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 5])
+@pytest.mark.parametrize("together", [1, 3, 100])
+def test_products_with_several_vectors_are_those_with_each(monkeypatch, chunk_size, together):
+    monkeypatch.setattr("atml_exp.linalg.vectors_together", lambda *_: together)
+    model, vectors = tanh_net(), normal(7, 44, seed=5)
+    dense = dense_hessian(model, cross_entropy, X, Y)
+    found = Hessian(model, cross_entropy, X, Y, chunk_size=chunk_size).products(vectors)
+    torch.testing.assert_close(found, vectors @ dense)
+
+
+def test_several_vectors_go_together_where_one_is_overhead_only():
+    assert vectors_together(1000, 2000, "cpu") == 1
+    assert vectors_together(100, 2000, "cpu") == 200
+    assert vectors_together(100, 2000, "cuda") == 200
+    assert vectors_together(10**6, 10**8, "cuda") == 1
+
+
+def test_a_block_of_parameters_has_the_diagonal_block_of_the_hessian():
+    model = tanh_net()
+    block = Hessian(model, cross_entropy, X, Y, names=["2.weight", "2.bias"])
+    full = dense_hessian(model, cross_entropy, X, Y)
+    torch.testing.assert_close(block.products(torch.eye(24).double()), full[20:, 20:])
+    with pytest.raises(ValueError, match="no trainable parameter"):
+        Hessian(model, cross_entropy, X, Y, names=["absent"])
+
+
+@pytest.mark.parametrize("chunk_size", [None, 5])
+def test_gradient(chunk_size):
+    model = tanh_net()
+    truth = torch.autograd.grad(cross_entropy(model(X), Y), list(model.parameters()))
+    found = Hessian(model, cross_entropy, X, Y, chunk_size=chunk_size).gradient()
+    torch.testing.assert_close(found, torch.cat([g.flatten() for g in truth]))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_krylov_space_is_the_same_however_many_products_are_taken_at_once(count):
+    matrix = with_spectrum(*torch.linspace(9, -4, 50).tolist())
+    space = KrylovSpace(lambda rows: rows @ matrix, normal(3, 50), 30)
+    while space.done < 30:
+        space.step(count)
+    whole = KrylovSpace(lambda rows: rows @ matrix, normal(3, 50), 30)
+    while whole.done < 30:
+        whole.step(3)
+    for ours, theirs in zip(space.ritz(4), whole.ritz(4), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    vectors = space.ritz_vectors(4)
+    torch.testing.assert_close(vectors @ vectors.T, torch.eye(4).double())
+    residuals = (vectors @ matrix - space.ritz(4)[0][:, None] * vectors).norm(dim=1)
+    torch.testing.assert_close(residuals, space.ritz(4)[1])
+
+
+def test_quadrature_before_any_product_is_refused():
+    space = KrylovSpace(lambda rows: rows, normal(3, 50), 30)
+    with pytest.raises(ValueError, match="0 products are fewer than the 3 start vectors"):
+        space.quadrature()
