@@ -1,0 +1,67 @@
+"""Nets trained beside a run, from given weights, each with an order of the data of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atml_exp.data import Split
+from atml_exp.observer import Observer
+from atml_exp.optimisers.momentum import Momentum
+from atml_exp.optimisers.optimiser import Optimiser
+from atml_exp.population import Population, assemble, draws_randomness
+from atml_exp.probe import specimen
+from atml_exp.train import Bench, fit
+
+__all__ = ["trained"]
+
+
+def trained(
+    model: nn.Module,
+    data: Split,
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    seed: int,
+    optimiser: Optimiser | None = None,
+    steps: int | str = "60ep",
+    batch_size: int | None = 64,
+) -> nn.Module:
+    """A copy of `model`, in eval mode, trained on from its weights and batch-norm statistics by the runs' own loop.
+
+    seed: of the order of the data (and of dropout): equal seeds give equal nets. optimiser: from its initial state,
+    momentum 0; SGD with momentum 0.9 by default. The learning rate is constant. The model stays untouched.
+    Raises ValueError where the loss or the weights stop being finite.
+    """
+    start = specimen(model, {**dict(model.named_parameters()), **dict(model.named_buffers())})
+    stochastic = draws_randomness(start, data.x[:2], data.y[:2], loss)
+    population = assemble([start], [seed], stochastic=stochastic)
+    bench = Bench(
+        splits=[data],
+        loss_fn=loss,
+        optimiser=optimiser or Momentum(),
+        schedules=[[]],
+        observer=_Nobody([], {}, lambda model, split: {}),
+    )
+    with torch.enable_grad():
+        end = fit(bench, population, steps=steps, batch_size=batch_size)
+    if not all(end.finite()):
+        raise ValueError(f"training a net with seed {seed} diverged: its weights are not finite")
+    return specimen(model, end.replica(0))
+
+
+class _Nobody(Observer):
+    """Looks on without looking."""
+
+    def begin(self, total: int, steps_per_epoch: int, evaluate_every: str) -> None:
+        pass
+
+    def observe(self, population: Population, learning_rate: Any) -> None:
+        pass
+
+    def tick(self, population: Population) -> None:
+        pass
+
+    @property
+    def all_diverged(self) -> bool:
+        return False
