@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -16,12 +17,17 @@ __all__ = ["Batch", "Batches"]
 
 @dataclass(frozen=True)
 class Batch:
-    """x (B, …), y (B,) for one replica or shared by all; (R, B, …), (R, B) where stacked."""
+    """x (B, …), y (B,) for one replica or shared by all; (R, B, …), (R, B) where stacked.
+
+    sizes: where the replicas' batches differ in size, (number of replicas, size) for each run of equal ones; B is
+    then the largest size, and what fills the shorter rows doesn't count. Empty: all are of size B.
+    """
 
     x: Tensor
     y: Tensor
     x_stacked: bool = False
     y_stacked: bool = False
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 class Batches:
@@ -30,7 +36,8 @@ class Batches:
     Each epoch is a fresh random order without replacement; its last incomplete batch is dropped. With replacement
     each example of each batch is drawn from all, so that batches are independent of one another. batch_size None
     gives the whole training set, in its own order, at each step. Any step can be asked for, in any order: a
-    resumed run sees the batches that it would have seen.
+    resumed run sees the batches that it would have seen. A batch size for each replica gives rows of different
+    lengths, see `Batch.sizes`.
 
     label_noise: how strongly labels are changed anew at each step, see `atml_exp.label_noise.noisy_labels`.
     random_labels: during the first steps (`500it`, `20ep`) the labels are in a random order that stays the same.
@@ -40,7 +47,7 @@ class Batches:
         self,
         splits: Sequence[Split],
         seeds: Sequence[int],
-        batch_size: int | None,
+        batch_size: int | Sequence[int] | None,
         *,
         replacement: bool = False,
         label_noise: float = 0.0,
@@ -50,23 +57,27 @@ class Batches:
             raise ValueError(f"replicas need training sets of one size, not {sorted({len(s) for s in splits})}")
         self._seeds = seeds
         self._num_examples = len(splits[0])
-        self._batch_size = batch_size
-        self._replacement, self._label_noise = replacement, label_noise
+        self._label_noise = label_noise
         self._splits = splits
         self._x, self._x_own = _shared_or_stacked([s.x for s in splits])
         self._y, self._y_own = _shared_or_stacked([s.y for s in splits])
         self._permuted = _shared_or_stacked(list(map(_permuted, splits, seeds))) if random_labels else None
-        self._epoch = -1
-        self._order = torch.empty(0)
-        if batch_size is not None and not 0 < batch_size <= self._num_examples:
-            raise ValueError(f"batch_size = {batch_size}: must be between 1 and {self._num_examples} examples")
         if replacement and batch_size is None:
             raise ValueError("replacement = True: the whole training set is taken as it is; give a batch_size")
-        self.num_random = num_steps(random_labels, self.steps_per_epoch)
+        each = batch_size if isinstance(batch_size, Sequence) else [batch_size] * len(seeds)
+        self._orders = [
+            _Order(list(members), self._num_examples, size, replacement, self._x.device)
+            for size, members in _runs(each, seeds)
+            if size is not None
+        ]
+        if label_noise != 0 and len(self._orders) > 1:
+            raise ValueError(f"label_noise = {label_noise}: the replicas need batches of one size")
+        self.num_random = num_steps(random_labels, self.steps_per_epoch[0])
 
     @property
-    def steps_per_epoch(self) -> int:
-        return 1 if self._batch_size is None else self._num_examples // self._batch_size
+    def steps_per_epoch(self) -> list[int]:
+        """For each replica."""
+        return [o.steps_per_epoch for o in self._orders for _ in o.seeds] or [1] * len(self._seeds)
 
     def __call__(self, step: int) -> Batch:
         batch = self._clean(step)
@@ -84,27 +95,20 @@ class Batches:
 
     def _clean(self, step: int) -> Batch:
         y, own = self._permuted if self._permuted and step < self.num_random else (self._y, self._y_own)
-        if self._batch_size is None:
+        if not self._orders:
             return Batch(self._x, y, self._x_own, own)
-        epoch, k = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order = self._epoch_order(epoch)
-            self._epoch = epoch
         stacked = len(self._seeds) > 1
-        index = self._order[k]
-        return Batch(self._gather(self._x, self._x_own, index), self._gather(y, own, index), stacked, stacked)
+        index = self._index(step)
+        x, y = self._gather(self._x, self._x_own, index), self._gather(y, own, index)
+        sizes = tuple((len(o.seeds), o.batch_size) for o in self._orders)
+        return Batch(x, y, stacked, stacked, sizes if len(sizes) > 1 else ())
 
-    def _epoch_order(self, epoch: int) -> Tensor:
-        """(steps per epoch, B), or (steps per epoch, R, B) for R > 1, on the data's device."""
-        used = self.steps_per_epoch * self._batch_size  # type: ignore[operator]
-        orders = [self._drawn(generator(s, "order", epoch))[:used] for s in self._seeds]
-        rows = torch.stack(orders).view(len(orders), self.steps_per_epoch, -1).transpose(0, 1)
-        return (rows if len(orders) > 1 else rows[:, 0]).contiguous().to(self._x.device)
-
-    def _drawn(self, draw: torch.Generator) -> Tensor:
-        if self._replacement:
-            return torch.randint(self._num_examples, (self._num_examples,), generator=draw)
-        return torch.randperm(self._num_examples, generator=draw)
+    def _index(self, step: int) -> Tensor:
+        """(B,), or (R, B) for R > 1; a shorter row is filled up with its first example."""
+        rows = [order(step) for order in self._orders]
+        longest = max(order.batch_size for order in self._orders)
+        filled = [torch.cat([r, r[:, :1].expand(-1, longest - r.shape[1])], 1) for r in rows]
+        return torch.cat(filled) if len(self._seeds) > 1 else rows[0][0]
 
     def _gather(self, data: Tensor, own: bool, index: Tensor) -> Tensor:
         if index.dim() == 1:
@@ -118,6 +122,46 @@ class Batches:
 def _permuted(split: Split, seed: int) -> Tensor:
     order = torch.randperm(len(split), generator=generator(seed, "random_labels"))
     return split.y[order.to(split.y.device)]
+
+
+class _Order:
+    """`order(step)` → the examples (R, B) of a step, for R replicas with batches of one size."""
+
+    def __init__(
+        self, seeds: Sequence[int], num_examples: int, batch_size: int, replacement: bool, device: torch.device
+    ) -> None:
+        if not 0 < batch_size <= num_examples:
+            raise ValueError(f"batch_size = {batch_size}: must be between 1 and {num_examples} examples")
+        self.seeds, self.batch_size = seeds, batch_size
+        self.steps_per_epoch = num_examples // batch_size
+        self._num_examples, self._replacement, self._device = num_examples, replacement, device
+        self._epoch = -1
+        self._indices = torch.empty(0)
+
+    def __call__(self, step: int) -> Tensor:
+        epoch, k = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._indices = self._of_epoch(epoch)
+            self._epoch = epoch
+        return self._indices[k]
+
+    def _of_epoch(self, epoch: int) -> Tensor:
+        """(steps per epoch, R, B), on the data's device."""
+        used = self.steps_per_epoch * self.batch_size
+        orders = [self._drawn(generator(s, "order", epoch))[:used] for s in self.seeds]
+        rows = torch.stack(orders).view(len(orders), self.steps_per_epoch, -1).transpose(0, 1)
+        return rows.contiguous().to(self._device)
+
+    def _drawn(self, draw: torch.Generator) -> Tensor:
+        if self._replacement:
+            return torch.randint(self._num_examples, (self._num_examples,), generator=draw)
+        return torch.randperm(self._num_examples, generator=draw)
+
+
+def _runs(sizes: Sequence[int | None], seeds: Sequence[int]) -> list[tuple[int | None, list[int]]]:
+    """(size, the seeds of the replicas with it) for each run of equal sizes."""
+    pairs = groupby(zip(sizes, seeds, strict=True), key=lambda pair: pair[0])
+    return [(size, [seed for _, seed in run]) for size, run in pairs]
 
 
 def _shared_or_stacked(tensors: Sequence[Tensor]) -> tuple[Tensor, bool]:

@@ -46,6 +46,7 @@ class Recording:
     writer: RunWriter
     loggers: Sequence[Logger] = ()
     diverged_at: int | None = None
+    steps_per_epoch: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -65,7 +66,7 @@ class Observer:
         """evaluate: loss and error of a model on a split. show: makes the progress display for so many steps."""
         self.recordings = recordings
         self.latest: Population | None = None
-        self.total = self.steps_per_epoch = 0
+        self.total = 0
         self._probes = dict(probes)
         self._evaluate = evaluate
         self._keep, self._interval, self._show = keep, interval, show
@@ -80,13 +81,17 @@ class Observer:
     def __exit__(self, *error: Any) -> None:
         self._displays.close()
 
-    def begin(self, total: int, steps_per_epoch: int, evaluate_every: str) -> None:
-        """The length of the training that follows, and how often loss and error are measured in it."""
-        self.total, self.steps_per_epoch = total, steps_per_epoch
+    def begin(self, total: int, steps_per_epoch: Sequence[int], evaluate_every: str) -> None:
+        """The length of the training that follows, of an epoch of each replica, and how often loss and error are
+        measured. Where epochs differ, nothing may be scheduled by them.
+        """
+        self.total = total
+        for recording, steps in zip(self.recordings, steps_per_epoch, strict=True):
+            recording.steps_per_epoch = steps
         evaluations: dict[str, Probe] = {s: Probe(self._evaluate, evaluate_every, split=s) for s in EVALUATIONS}
         self._probes = {**evaluations, **{n: p for n, p in self._probes.items() if n not in EVALUATIONS}}
-        self._plan = Plan(self._probes, total, steps_per_epoch)
-        self._kept = due(self._keep, total, steps_per_epoch)
+        self._plan = Plan(self._probes, total, steps_per_epoch[0])
+        self._kept = due(self._keep, total, steps_per_epoch[0])
         if self._show is not None:
             self._displays.close()
             self._progress = self._displays.enter_context(self._show(total))
@@ -202,7 +207,7 @@ class Observer:
     def _write(self, recording: Recording, step: int, scalars: Mapping[str, float]) -> None:
         if not scalars:
             return
-        epoch = step / self.steps_per_epoch
+        epoch = step / recording.steps_per_epoch
         recording.writer.scalars(step, epoch, scalars)
         for logger in recording.loggers:
             logger.log(step, epoch, scalars)

@@ -21,7 +21,7 @@ from atml_exp.optimisers.optimiser import Optimiser, State
 from atml_exp.seeds import seeded_globally
 from atml_exp.tracing import traced
 
-__all__ = ["BatchGradient", "Loss", "Population", "assemble", "draws_randomness", "update"]
+__all__ = ["BatchGradient", "Loss", "Population", "assemble", "draws_randomness", "is_known", "update"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -112,7 +112,7 @@ def assemble(
         state={},
         seeds=tuple(seeds),
         stochastic=stochastic,
-        recordable=all(_is_known(type(module)) for module in models[0].modules()),
+        recordable=all(is_known(type(module)) for module in models[0].modules()),
         recorded={} if recorded is None else recorded,
     )
 
@@ -126,7 +126,7 @@ def _untrained(model: nn.Module, layout: Layout) -> dict[str, Tensor]:
 KNOWN = ("atml_exp.", "torch.nn.", "torchvision.models.")
 
 
-def _is_known(code: Any) -> bool:
+def is_known(code: Any) -> bool:
     """Whether a class or function is ours or torch's, which neither branch on values nor count their calls; or says
     so of itself by `recordable = True`. Of anybody else's code no number of comparisons would show it.
     """
@@ -191,7 +191,7 @@ class BatchGradient:
             return self._function
         batch, recorded = self._batch, self._population.recorded
         kinds = [(t.shape, t.dtype) for t in (w, batch.x, batch.y)]
-        key = (loss, *kinds, self._axes)
+        key = (loss, *kinds, self._axes, batch.sizes)
         if key not in recorded:
             alone = not self._population.stacked
             recorded[key] = traced(self._function, w, buffers, batch.x, batch.y, exact=alone)
@@ -204,12 +204,7 @@ class BatchGradient:
     @property
     def _function(self) -> Callable[..., Any]:
         """(w, buffers, x, y) → (gradient, loss); new batch-norm statistics are written into buffers."""
-        model, layout, loss_fn = self._population.model, self.layout, self._loss_fn
-
-        def loss(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-            return loss_fn(functional_call(model, {**layout.named(w), **buffers}, (x,)), y)
-
-        losses = vmap(loss, in_dims=self._axes) if self._population.stacked else loss
+        losses = self._losses
 
         def gradient(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
             w = w.detach().requires_grad_()
@@ -220,6 +215,32 @@ class BatchGradient:
 
         return gradient
 
+    @property
+    def _losses(self) -> Callable[..., Tensor]:
+        """(w, buffers, x, y) → the loss, (R,) where stacked."""
+        model, layout, loss_fn, axes = self._population.model, self.layout, self._loss_fn, self._axes
+
+        def outputs(w: Tensor, buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+            return functional_call(model, {**layout.named(w), **buffers}, (x,))
+
+        def loss(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            return loss_fn(outputs(w, buffers, x), y)
+
+        if not self._population.stacked:
+            return loss
+        if not self._batch.sizes:
+            return vmap(loss, in_dims=axes)
+        counts, sizes = zip(*self._batch.sizes, strict=True)
+
+        def by_size(w: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            """What fills the shorter rows is left out of their losses, and so has no gradient."""
+            parts = zip(
+                vmap(outputs, in_dims=axes[:3])(w, buffers, x).split(counts), y.split(counts), sizes, strict=True
+            )
+            return torch.cat([vmap(loss_fn)(o[:, :size], t[:, :size]) for o, t, size in parts])
+
+        return by_size
+
 
 def _named(loss_fn: Loss) -> tuple[Any, str] | None:
     """The function behind a loss and its options, equal for losses that are built from equal configs.
@@ -229,7 +250,7 @@ def _named(loss_fn: Loss) -> tuple[Any, str] | None:
     whole = loss_fn if isinstance(loss_fn, partial) else partial(loss_fn)
     fn, options = whole.func, whole.keywords
     plain = not whole.args and all(isinstance(v, bool | int | float | str | None) for v in options.values())
-    if not plain or not hasattr(fn, "__module__") or not _is_known(fn):
+    if not plain or not hasattr(fn, "__module__") or not is_known(fn):
         return None
     return fn, repr(sorted(options.items()))
 

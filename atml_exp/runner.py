@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from atml_exp.build import instantiate
 from atml_exp.environment import command, environment
 from atml_exp.errors import ConfigError
-from atml_exp.grouping import group_key, is_out_of_memory, population_size
+from atml_exp.grouping import batch_sizes, group_key, is_out_of_memory, merged, population_size
 from atml_exp.job import Job, build_job
 from atml_exp.ledger import FINISHED, Entry, look_up
 from atml_exp.loggers.logger import Guarded, RunStart
@@ -151,7 +151,8 @@ def _groups(pending: Sequence[_Pending], max_replicas: int | None) -> list[list[
     for p in pending:
         key = (group_key(p.job), RunWriter.resume_step(p.entry.directory))
         groups.setdefault(key, []).append(p)
-    return [members for group in groups.values() for members in _trained_together(group, max_replicas)]
+    together = merged(list(groups.values()), lambda p: (p.job, RunWriter.resume_step(p.entry.directory)))
+    return [members for group in together for members in _trained_together(group, max_replicas)]
 
 
 def _trained_together(group: list[_Pending], max_replicas: int | None) -> list[list[_Pending]]:
@@ -198,6 +199,7 @@ def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> N
             optimiser=stack([j.optimiser for j in jobs], like=population.w),
             schedules=[j.schedules for j in jobs],
             observer=observer,
+            batch_sizes=batch_sizes(jobs),
         )
         recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
         _follow(recipe, partial(fit, bench), population, observer, recordings)
@@ -310,7 +312,7 @@ def _conclude(recording: Recording, observer: Observer, reports: bool) -> None:
     recording.writer.finish(
         status,
         steps=observer.total,
-        steps_per_epoch=observer.steps_per_epoch,
+        steps_per_epoch=recording.steps_per_epoch,
         diverged_at=recording.diverged_at,
         probe_failures=recording.failures,
     )

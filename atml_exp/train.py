@@ -24,7 +24,8 @@ Schedules = Sequence[Callable[[int, int], float]]
 class Bench:
     """What a training needs besides the population: data, loss, update rule, and who looks on.
 
-    splits: the training set of each replica. schedules: of each replica.
+    splits: the training set of each replica. schedules: of each replica. batch_sizes: of each replica, where they
+    differ; all steps of the training then fall together, whatever an epoch is for each.
     """
 
     splits: Sequence[Split]
@@ -32,6 +33,7 @@ class Bench:
     optimiser: Optimiser
     schedules: Sequence[Schedules]
     observer: Observer
+    batch_sizes: Sequence[int] | None = None
 
 
 def fit(
@@ -53,12 +55,12 @@ def fit(
     batches = Batches(
         bench.splits,
         population.seeds,
-        batch_size,
+        bench.batch_sizes or batch_size,
         replacement=replacement,
         label_noise=label_noise,
         random_labels=random_labels,
     )
-    total = num_steps(steps, batches.steps_per_epoch)
+    total = num_steps(steps, batches.steps_per_epoch[0])
     rate = _LearningRate(bench, total, population.w)
     bench.observer.begin(total, batches.steps_per_epoch, evaluate_every)
     if not population.state:

@@ -13,7 +13,7 @@ SPLIT = Split(X, torch.arange(20))
 def test_an_epoch_holds_each_example_at_most_once_and_is_ordered_anew():
     batches = Batches([SPLIT], [0], 6)
     epochs = [torch.cat([batches(3 * e + k).y for k in range(3)]) for e in range(2)]
-    assert batches.steps_per_epoch == 3
+    assert batches.steps_per_epoch == [3]
     assert all(len(e.unique()) == 18 for e in epochs)
     assert not torch.equal(*epochs)
 
@@ -44,11 +44,32 @@ def test_replicas_get_what_they_would_get_alone(own_x):
         assert torch.equal(together.y[r], alone.y)
 
 
+@pytest.mark.parametrize("own_x", [False, True])
+def test_replicas_with_batches_of_their_own_size_get_what_they_would_get_alone(own_x):
+    other = Split(X + 100 if own_x else X, SPLIT.y + 50)
+    splits, seeds, sizes = [SPLIT, other, SPLIT, other], [3, 4, 5, 6], [7, 3, 3, 2]
+    batches = Batches(splits, seeds, sizes)
+    assert batches.steps_per_epoch == [2, 6, 6, 10]
+    for step in (0, 5, 11, 4):
+        together = batches(step)
+        assert together.sizes == ((1, 7), (2, 3), (1, 2))
+        assert together.x.shape[:2] == together.y.shape == (4, 7)
+        for r, (split, seed, size) in enumerate(zip(splits, seeds, sizes, strict=True)):
+            alone = Batches([split], [seed], size)(step)
+            assert torch.equal(together.x[r, :size], alone.x)
+            assert torch.equal(together.y[r, :size], alone.y)
+
+
+def test_refuses_label_noise_on_batches_of_different_sizes():
+    with pytest.raises(ValueError, match="the replicas need batches of one size"):
+        Batches([SPLIT, SPLIT], [0, 1], [2, 3], label_noise=0.1)
+
+
 def test_full_batches_are_the_data_themselves():
     batch = Batches([SPLIT, SPLIT], [0, 1], None)(9)
     assert batch.x is SPLIT.x
     assert not batch.x_stacked
-    assert Batches([SPLIT], [0], None).steps_per_epoch == 1
+    assert Batches([SPLIT], [0], None).steps_per_epoch == [1]
 
 
 def test_refuses_sizes_that_do_not_fit():

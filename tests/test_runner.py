@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import atml_exp
+from atml_exp import runner
 from atml_exp.compose import compose
 from atml_exp.identity import run_id
 from atml_exp.probe_run import probe_run
@@ -121,6 +122,36 @@ def test_jobs_that_stack_equal_the_same_jobs_alone(tmp_path, optimiser):
         a, b = Run(alone.directory).metrics, Run(result.directory).metrics
         assert a["name"].tolist() == b["name"].tolist()
         np.testing.assert_allclose(a["value"], b["value"], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "optimiser",
+    [
+        ("optimiser=sgd",),
+        ("optimiser=momentum", "+optimiser/schedule=cosine"),
+        ("optimiser=adam",),
+        ("optimiser=sam",),
+    ],
+    ids=lambda o: o[0],
+)
+def test_batches_of_different_sizes_train_together_as_alone(tmp_path, monkeypatch, optimiser):
+    sizes = []
+    whole = runner._train_group
+    monkeypatch.setattr(runner, "_train_group", lambda m, *rest: sizes.append(len(m)) or whole(m, *rest))
+    choices = [(f"recipe.batch_size={b}", f"seed={s}") for b, s in ((16, 0), (5, 1), (16, 2), (64, 0))]
+    common = [*optimiser, "dtype=float64", "probe=[sharpness,trajectory]", "probe.sharpness.every=20it"]
+    together = run([config(tmp_path / "together", *common, *c) for c in choices])
+    assert sizes == [4]
+    for result, choice in zip(together, choices, strict=True):
+        alone = Run(run_one(tmp_path / "alone", *common, *choice).directory)
+        found = Run(result.directory)
+        assert found.info["steps_per_epoch"] == alone.info["steps_per_epoch"]
+        for column in ("name", "step", "epoch"):
+            assert found.metrics[column].tolist() == alone.metrics[column].tolist()
+        np.testing.assert_allclose(found.metrics["value"], alone.metrics["value"], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            found.array("trajectory/weights")[1], alone.array("trajectory/weights")[1], rtol=1e-9
+        )
 
 
 def test_one_replica_diverges_and_the_other_is_complete(tmp_path):
@@ -343,6 +374,18 @@ def test_runs_cut_off_at_different_steps_go_on_side_by_side(tmp_path):
     alone = [run([config(tmp_path / "alone", *NORMALISED, s)])[0] for s in seeds]
     for a, b in zip(cut, alone, strict=True):
         assert a.final == pytest.approx(b.final, rel=1e-9)
+
+
+def test_batches_of_different_sizes_go_on_together_from_where_each_was_cut_off(tmp_path):
+    sizes = (16, 5, 64)
+    for size in sizes:
+        cut_off(tmp_path / "cut", 13, f"recipe.batch_size={size}", "dtype=float64")
+    jobs = [
+        [config(tmp_path / k, f"recipe.batch_size={b}", "dtype=float64") for b in sizes] for k in ("cut", "new")
+    ]
+    for a, b in zip(run(jobs[0]), run(jobs[1]), strict=True):
+        assert a.final == pytest.approx(b.final, rel=1e-9)
+        assert Run(a.directory).metrics["epoch"].tolist() == Run(b.directory).metrics["epoch"].tolist()
 
 
 def test_a_population_of_full_batches_comes_in_any_size(tmp_path):

@@ -78,7 +78,7 @@ def test_schedules_multiply_and_see_the_length_of_the_training():
 def test_every_step_is_looked_at_before_and_the_end_after():
     found, onlooker = trained([0.1], steps="5it")
     assert onlooker.steps == [0, 1, 2, 3, 4, 5]
-    assert (found.step, onlooker.ticks, onlooker.begun) == (5, 5, (5, 1, "1ep"))
+    assert (found.step, onlooker.ticks, onlooker.begun) == (5, 5, (5, [1], "1ep"))
 
 
 def test_a_population_that_has_diverged_is_not_trained_on():
