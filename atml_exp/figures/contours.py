@@ -17,7 +17,7 @@ def loss_contours(
     levels: by default those of `contour_levels`. What isn't finite stays white.
     """
     levels = contour_levels(loss) if levels is None else levels
-    shown = np.ma.masked_invalid(np.clip(loss, levels[0], levels[-1])).T
+    shown = np.ma.clip(np.ma.masked_invalid(loss), levels[0], levels[-1]).T
     norm = LogNorm(levels[0], levels[-1]) if levels[0] > 0 else None
     axes.contourf(first, second, shown, levels, cmap="Blues_r", alpha=0.85, norm=norm)
     lines = axes.contour(first, second, shown, levels[1:-1], colors="#333333", linewidths=1.0)
