@@ -11,6 +11,8 @@ from torch.fx import Graph, GraphModule, Node
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from atml_exp.channels_last import prefers_channels_last, store_channels_last
+
 __all__ = ["traced"]
 
 log = logging.getLogger("atml_exp")
@@ -164,7 +166,9 @@ def _tolerance(x: Tensor) -> float:
 
 
 def _regrouped(module: GraphModule) -> GraphModule:
-    """Replaces what is slow on stacks of small matrices; changes the module that it is given."""
+    """Replaces what is slow on stacks of small matrices or images; changes the module that it is given."""
+    if prefers_channels_last(module):
+        store_channels_last(module)
     for node in list(module.graph.nodes):
         if _is_transpose(node) and _is_product(node.args[0]) and len(node.args[0].users) == 1:
             _transpose_first(module.graph, node)
@@ -241,7 +245,7 @@ def _product(add: Node) -> Node | None:
 
 
 def _without_needless(module: GraphModule) -> GraphModule:
-    """Drops what changes neither values nor shapes: expand to the same shape, multiplication by 1."""
+    """Drops what changes neither values nor shapes: expand to the same shape, axes left in order, factors of 1."""
     for node in module.graph.nodes:
         if node.op == "call_function" and _is_needless(node):
             node.replace_all_uses_with(node.args[0])
@@ -256,6 +260,8 @@ def _is_needless(node: Node) -> bool:
         return False
     if node.target in (torch.ops.aten.expand.default, torch.ops.aten.view.default, torch.ops.aten.detach.default):
         return True
+    if node.target is torch.ops.aten.permute.default:
+        return node.args[1] == list(range(len(_shape(node))))
     by_number = (torch.ops.aten.mul.Scalar, torch.ops.aten.mul.Tensor)
     return node.target in by_number and isinstance(node.args[1], int | float) and node.args[1] == 1
 

@@ -99,6 +99,13 @@ def test_multiplication_by_one_is_left_out_but_not_by_a_tensor_of_ones():
     assert recorded(torch.ones(3), torch.full((3,), 2.0)).tolist() == [2.0, 2.0, 2.0]
 
 
+def test_axes_left_in_their_order_are_left_out_but_not_a_transposition():
+    recorded = traced(lambda x: (x.permute(0, 1) + 1).permute(1, 0), torch.zeros(2, 2))
+    targets = [n.target for n in recorded.graph.nodes if n.op == "call_function"]
+    assert targets == [torch.ops.aten.add.Tensor, torch.ops.aten.permute.default]
+    assert recorded(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist() == [[2.0, 4.0], [3.0, 5.0]]
+
+
 def branching(x):
     return x if x.sum() > 0 else -x
 
