@@ -29,8 +29,8 @@ def adaptive_sharpness(
     """max_{‖T⁻¹ε‖ ≤ ρ} L(w + ε) − L(w), T = diag|w|, L the mean loss over `data`, the model in eval mode.
 
     Kwon, Kim, Park & Choi (2021), ASAM: adaptive sharpness-aware minimization for scale-invariant learning of deep
-    neural networks, Definition 2 with the elementwise operator on all parameters, biases included. It is the same after
-    units of a ReLU net are rescaled, (W₁, b₁, W₂) → (αW₁, αb₁, W₂/α), which changes other measures at will.
+    neural networks, Definition 2 with the elementwise operator on all parameters, biases included. It is the same
+    after units of a ReLU net are rescaled, (W₁, b₁, W₂) → (αW₁, αb₁, W₂/α), which changes others at will.
 
     `rise` is the largest found by ascent, and so a lower bound: see `adaptive_rise`. `first_order`: the rise at
     ε = ρ T²g/‖Tg‖, ASAM's own approximation; 0 where Tg = 0, where it is undefined.

@@ -29,9 +29,9 @@ def sam_sharpness(
     """max_{‖ε‖ ≤ ρ} L(w + ε) − L(w), the quantity that SAM minimises, L the mean loss over `data` in eval mode.
 
     Foret, Kleiner, Mobahi & Neyshabur (2021), Sharpness-aware minimization for efficiently improving
-    generalization, §2, with the loss of all of `data`, not of a mini-batch (m-sharpness). `rise` is the largest that
-    ascent finds, and so a lower bound of the maximum: see `rise_in_ball`, whose options these are. `first_order`: the
-    rise at ε = ρ g/‖g‖, SAM's own approximation; 0 where g = 0, where it is undefined.
+    generalization, §2, with the loss of all of `data`, not of a mini-batch (m-sharpness). `rise` is the largest
+    that ascent finds, and so a lower bound of the maximum: see `rise_in_ball`, whose options these are.
+    `first_order`: the rise at ε = ρ g/‖g‖, SAM's own approximation; 0 where g = 0, where it is undefined.
     """
     with evaluation_mode(model):
         found = rise_in_ball(
