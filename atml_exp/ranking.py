@@ -39,12 +39,18 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, variant: Literal["a", "b"] = "a") ->
         raise ValueError(f"x and y must be of one length, at least 2; got the shapes {a.shape} and {b.shape}")
     if np.isnan(a).any() or np.isnan(b).any():
         raise ValueError("x and y hold NaN, which has no rank: take out runs that diverged")
-    first, second = (np.sign(np.subtract.outer(r, r)) for r in map(rankdata, (a, b)))
+    first, second = _signs(a), _signs(b)
     together = float((first * second).sum())
     if variant == "a":
         return together / (len(a) * (len(a) - 1))
     untied = float(np.abs(first).sum()) * float(np.abs(second).sum())
     return together / math.sqrt(untied) if untied else math.nan
+
+
+def _signs(x: np.ndarray) -> np.ndarray:
+    """sign(x_i − x_j), (n, n); of two infinities 0, where their difference is NaN."""
+    above = np.greater.outer(x, x).astype(np.int64)
+    return above - above.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +156,10 @@ def partial_correlation(
     """The correlation of measure and target that is left when the hyperparameters' main effects are taken out.
 
     Both are regressed by least squares on an intercept and one indicator for each value of each column in `given`
-    (so no linear shape is assumed, and interactions stay in); the result is Pearson's correlation of the residuals.
-    `spearman`: of the ranks over the whole table, ties at their mean; `pearson`: of the values. 0 where nothing of
-    one of them is left: the hyperparameters then explain it wholly. No `given`: the plain correlation.
+    (so no linear shape is assumed; interactions stay in, unless one column names the combinations); the result is
+    Pearson's correlation of the residuals. `spearman`: of the ranks over the whole table, ties at their mean;
+    `pearson`: of the values. 0 where nothing of one of them is left: the hyperparameters then explain it wholly. No
+    `given`: the plain correlation.
 
     Raises ValueError as `granulated_kendall` does for columns, and where there are no more rows than indicators.
 
