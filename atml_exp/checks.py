@@ -16,12 +16,13 @@ from atml_exp.figures.style import svg
 __all__ = ["check_dataset", "check_figure", "check_probe"]
 
 
-def check_probe(fn: Callable[..., Mapping[str, Any]], model: nn.Module, data: Split) -> Mapping[str, Any]:
+def check_probe(fn: Callable[..., Mapping[str, Any]], model: nn.Module, data: Split | Dataset) -> Mapping[str, Any]:
     """A probe leaves parameters, buffers, modes, gradients, data and random state as they were, and repeats itself.
 
-    Returns its values. fn(model, data) must give finite scalars or tensors, the same ones when asked again.
+    data: a split, or the whole dataset for a probe of both. Returns its values. fn(model, data) must give finite
+    scalars or tensors, the same ones when asked again.
     """
-    _mark_everything(model, data)
+    _mark_everything(model)
     before = _snapshot(model, data)
     first = fn(model, data)
     _require(isinstance(first, Mapping), f"the probe returned a {type(first).__name__}: it must be a mapping")
@@ -86,7 +87,7 @@ def _require(holds: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def _mark_everything(model: nn.Module, data: Split) -> None:
+def _mark_everything(model: nn.Module) -> None:
     """Gives the model gradients and mixed modes, so that a probe that resets either is found out."""
     for i, p in enumerate(model.parameters()):
         p.grad = torch.full_like(p, float(i + 1)) if p.requires_grad else None
@@ -96,16 +97,20 @@ def _mark_everything(model: nn.Module, data: Split) -> None:
             module.training = i % 2 == 0
 
 
-def _snapshot(model: nn.Module, data: Split) -> dict[str, Tensor]:
+def _snapshot(model: nn.Module, data: Split | Dataset) -> dict[str, Tensor]:
     tensors = {f"parameter {n}": p.detach() for n, p in model.named_parameters()}
     tensors |= {f"gradient of {n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
     tensors |= {f"requires_grad of {n}": torch.tensor(p.requires_grad) for n, p in model.named_parameters()}
     tensors |= {f"buffer {n}": b for n, b in model.named_buffers()}
     tensors |= {f"mode of {n or 'the model'}": torch.tensor(m.training) for n, m in model.named_modules()}
-    tensors |= {"inputs": data.x, "labels": data.y, "gradient mode": torch.tensor(torch.is_grad_enabled())}
+    splits = [data] if isinstance(data, Split) else [data.train, data.test]
+    for i, split in enumerate(splits):
+        of = "" if len(splits) == 1 else (" of the training set", " of the test set")[i]
+        tensors |= {f"inputs{of}": split.x, f"labels{of}": split.y}
+    tensors |= {"gradient mode": torch.tensor(torch.is_grad_enabled())}
     tensors |= {"the CPU's random state": torch.get_rng_state()}
-    if data.x.is_cuda:
-        tensors |= {"CUDA's random state": torch.cuda.get_rng_state(data.x.device)}
+    if splits[0].x.is_cuda:
+        tensors |= {"CUDA's random state": torch.cuda.get_rng_state(splits[0].x.device)}
     return {n: copy.deepcopy(t) for n, t in tensors.items()}
 
 

@@ -156,7 +156,7 @@ def bezier(
     """
     ends = torch.stack([_vector(first), _vector(second, first)])
     batches = Batches([data], [derive(seed, "curve")], batch_size)
-    total = num_steps(steps, batches.steps_per_epoch)
+    total = num_steps(steps, batches.steps_per_epoch[0])
     rule, gradient = optimiser or Momentum(), _CurveGradient(first, ends, loss, seed)
     theta = ends.mean(0)
     state = rule.init(theta)

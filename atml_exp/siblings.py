@@ -1,6 +1,6 @@
 """Nets trained beside a run, from given weights, each with an order of the data of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -53,7 +53,7 @@ def trained(
 class _Nobody(Observer):
     """Looks on without looking."""
 
-    def begin(self, total: int, steps_per_epoch: int, evaluate_every: str) -> None:
+    def begin(self, total: int, steps_per_epoch: Sequence[int], evaluate_every: str) -> None:
         pass
 
     def observe(self, population: Population, learning_rate: Any) -> None:
