@@ -70,7 +70,9 @@ class Batches:
             for size, members in _runs(each, seeds)
             if size is not None
         ]
-        if label_noise != 0 and len(self._orders) > 1:
+        sizes = tuple((len(o.seeds), o.batch_size) for o in self._orders)
+        self._sizes = sizes if len(sizes) > 1 else ()
+        if label_noise != 0 and self._sizes:
             raise ValueError(f"label_noise = {label_noise}: the replicas need batches of one size")
         self.num_random = num_steps(random_labels, self.steps_per_epoch[0])
 
@@ -100,15 +102,15 @@ class Batches:
         stacked = len(self._seeds) > 1
         index = self._index(step)
         x, y = self._gather(self._x, self._x_own, index), self._gather(y, own, index)
-        sizes = tuple((len(o.seeds), o.batch_size) for o in self._orders)
-        return Batch(x, y, stacked, stacked, sizes if len(sizes) > 1 else ())
+        return Batch(x, y, stacked, stacked, self._sizes)
 
     def _index(self, step: int) -> Tensor:
         """(B,), or (R, B) for R > 1; a shorter row is filled up with its first example."""
         rows = [order(step) for order in self._orders]
-        longest = max(order.batch_size for order in self._orders)
-        filled = [torch.cat([r, r[:, :1].expand(-1, longest - r.shape[1])], 1) for r in rows]
-        return torch.cat(filled) if len(self._seeds) > 1 else rows[0][0]
+        if len(rows) == 1:
+            return rows[0] if len(self._seeds) > 1 else rows[0][0]
+        longest = max(r.shape[1] for r in rows)
+        return torch.cat([torch.cat([r, r[:, :1].expand(-1, longest - r.shape[1])], 1) for r in rows])
 
     def _gather(self, data: Tensor, own: bool, index: Tensor) -> Tensor:
         if index.dim() == 1:

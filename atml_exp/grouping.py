@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd as _Convolution
 
 from atml_exp.identity import identity
 from atml_exp.job import Job
 from atml_exp.layout import Layout
-from atml_exp.population import is_known
+from atml_exp.population import is_known, mixes_examples
 
 __all__ = ["batch_sizes", "group_key", "is_out_of_memory", "merged", "population_size"]
 
@@ -45,29 +44,34 @@ def group_key(job: Job) -> str:
     return _text(same, job)
 
 
-def merged(groups: Sequence[list[_T]], describe: Callable[[_T], tuple[Job, Any]]) -> list[list[_T]]:
+def merged(
+    groups: Sequence[list[_T]], describe: Callable[[_T], tuple[Job, Any]], limit: Callable[[Job], int]
+) -> list[list[_T]]:
     """Joins groups whose jobs differ in batch size, where a step of all of them takes no longer than one of each.
 
     The rows of smaller batches are filled up to the largest, and what fills them is computed for nothing: that must
-    cost less than the fixed cost of one more step. describe: a member's job, and what else must be equal.
+    cost less than the fixed cost of one more step. describe: a member's job, and what else must be equal. limit:
+    how many jobs like this one train together at most; no group is larger, or the step wouldn't be saved.
     """
     kinds: dict[Any, list[list[_T]]] = {}
     for group in groups:
         job, rest = describe(group[0])
         kinds.setdefault((_any_batch_size(job), rest) if _is_without_epochs(job) else id(group), []).append(group)
-    return [group for kind in kinds.values() for group in _joined(kind, lambda member: describe(member)[0])]
+    return [group for kind in kinds.values() for group in _joined(kind, lambda m: describe(m)[0], limit)]
 
 
-def _joined(groups: Sequence[list[_T]], job_of: Callable[[_T], Job]) -> list[list[_T]]:
+def _joined(groups: Sequence[list[_T]], job_of: Callable[[_T], Job], limit: Callable[[Job], int]) -> list[list[_T]]:
     def size(group: list[_T]) -> int:
         return int(job_of(group[0]).resolved["recipe"]["batch_size"])
 
     if len(groups) == 1:
         return list(groups)
-    cost = 6 * Layout.of(job_of(groups[0][0]).model).size  # of an example: products, forward and twice backward
-    found: list[list[_T]] = []
+    first = job_of(groups[0][0])
+    cost = 6 * Layout.of(first.model).size  # of an example: products, forward and twice backward
+    most, found = limit(first), list[list[_T]]()
     for group in sorted(groups, key=size, reverse=True):
-        if found and cost * len(group) * (size(found[-1]) - size(group)) < FIXED_COST:
+        fits = bool(found) and len(found[-1]) + len(group) <= most
+        if fits and cost * len(group) * (size(found[-1]) - size(group)) < FIXED_COST:
             found[-1] = found[-1] + group
         else:
             found.append(group)
@@ -91,7 +95,8 @@ def _is_without_epochs(job: Job) -> bool:
     epochs, no example's outputs depend on another's, and labels aren't drawn by batch.
     """
     recipe, modules = job.resolved["recipe"], list(job.model.modules())
-    times = [recipe.get("steps"), recipe.get("evaluate_every"), job.resolved["checkpoint"]["keep"]]
+    times = [recipe.get(name, "1ep") for name in ("steps", "evaluate_every")]  # left out, it is in epochs
+    times.append(job.resolved["checkpoint"]["keep"])
     times += [time for probe in job.probes.values() for time in (probe.every, probe.start)]
     return (
         recipe["_target_"] == "atml_exp.recipes.train.train"
@@ -99,7 +104,8 @@ def _is_without_epochs(job: Job) -> bool:
         and not recipe.get("label_noise")
         and job.device.type == "cpu"
         and not any(str(time).endswith("ep") for time in times)
-        and all(is_known(type(m)) and not isinstance(m, _Convolution | _BatchNorm) for m in modules)
+        and all(is_known(type(m)) and not isinstance(m, _Convolution) for m in modules)
+        and not mixes_examples(job.model, job.data.train.x[:4])
     )
 
 

@@ -15,6 +15,7 @@ from atml_exp.data import Dataset, Split
 from atml_exp.loggers.logger import Logger
 from atml_exp.population import Population
 from atml_exp.probe import (
+    OPTIMISER,
     DataChangedError,
     Plan,
     Probe,
@@ -72,6 +73,7 @@ class Observer:
         self._keep, self._interval, self._show = keep, interval, show
         self._saved = time.monotonic()
         self._numbers: dict[str, float] = {}
+        self._is_state_read = any(p.reads == OPTIMISER for p in probes.values())
         self._progress: Display | None = None
         self._displays = ExitStack()
 
@@ -105,7 +107,8 @@ class Observer:
         if self._kept(step):
             for r, recording in enumerate(self.recordings):
                 if recording.diverged_at is None:
-                    recording.writer.keep(step, population.replica(r))
+                    state = population.optimiser_state(r) if self._is_state_read else {}
+                    recording.writer.keep(step, population.replica(r), state)
         if self._progress is not None:
             self._progress.update(step, self._numbers)
 
@@ -190,7 +193,9 @@ class Observer:
         recording = self.recordings[r]
         like = population.w
 
-        def recorded(array: str) -> Tensor:
+        def recorded(array: str) -> Any:
+            if array == OPTIMISER:
+                return {**population.optimiser_state(r), "step": torch.tensor(population.step)}
             return torch.from_numpy(recording.writer.recorded(array)).to(like.device)
 
         try:

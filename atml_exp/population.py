@@ -5,6 +5,7 @@ a few passes over contiguous memory, whatever the number of layers. A replica's 
 job run alone, since every draw comes from its own seed and no operation mixes rows.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +22,16 @@ from atml_exp.optimisers.optimiser import Optimiser, State
 from atml_exp.seeds import seeded_globally
 from atml_exp.tracing import traced
 
-__all__ = ["BatchGradient", "Loss", "Population", "assemble", "draws_randomness", "is_known", "update"]
+__all__ = [
+    "BatchGradient",
+    "Loss",
+    "Population",
+    "assemble",
+    "draws_randomness",
+    "is_known",
+    "mixes_examples",
+    "update",
+]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -144,6 +154,15 @@ def draws_randomness(model: nn.Module, x: Tensor, y: Tensor, loss_fn: Loss) -> b
     for m, training in mode.items():
         m.training = training
     return any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def mixes_examples(model: nn.Module, x: Tensor) -> bool:
+    """Whether in training mode an example's outputs depend on those beside it, or statistics are kept of them."""
+    copied = copy.deepcopy(model).train()
+    with torch.random.fork_rng(), torch.no_grad():
+        few, among_others = copied(x[: len(x) // 2]), copied(x)[: len(x) // 2]
+    close = torch.allclose(few, among_others, rtol=1e-4, atol=1e-4 * few.abs().max().item())
+    return not close or any(True for _ in model.buffers())
 
 
 def _generator_states(device: torch.device) -> list[Tensor]:

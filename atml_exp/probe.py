@@ -16,6 +16,7 @@ from atml_exp.fields import Incidental, Schedule, Start
 from atml_exp.schedule import due
 
 __all__ = [
+    "OPTIMISER",
     "DataChangedError",
     "Plan",
     "Probe",
@@ -31,6 +32,9 @@ __all__ = [
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
+OPTIMISER = "optimiser"
+"""What a probe `reads` that needs the optimiser's state."""
+
 Value = float | bool | Tensor
 """A scalar (goes to the metrics) or an array (goes to the run's arrays)."""
 
@@ -44,7 +48,8 @@ class Probe:
     every: `100it`, `2ep`, `log` or `end`; the last step is always measured as well.
     start: measured from here on: `500it`, `10ep`, or counted from the end: `-500it`.
     split: the examples that `fn` is given; `both`: the whole Dataset.
-    reads: a recorded array, such as `trajectory/weights`, that `fn` is a function of, instead of (model, split).
+    reads: a recorded array, such as `trajectory/weights`, that `fn` is a function of, instead of (model, split); or
+        `optimiser`: its state by name, and `step`, how many updates it has made, in place of the points.
     picture: dotted path of `draw(run, name) -> Figure` for the report; without it, the curves of all its scalars.
     """
 
@@ -80,7 +85,7 @@ def measure(
     model: nn.Module,
     state: Mapping[str, Tensor],
     data: Dataset,
-    recorded: Callable[[str], Tensor],
+    recorded: Callable[[str], Any],
 ) -> Mapping[str, Value]:
     """The probe's values for these weights: the one path while training, at the end and on a checkpoint.
 

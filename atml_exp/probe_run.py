@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from atml_exp.compose import compose, dead_end, parse
 from atml_exp.errors import ConfigError
 from atml_exp.job import Job, build_job
-from atml_exp.probe import Probe, measure, reason, scalars_and_arrays
+from atml_exp.probe import OPTIMISER, Probe, measure, reason, scalars_and_arrays
 from atml_exp.recorder import Checkpoint
 from atml_exp.runs import Run
 from atml_exp.settings import Settings
@@ -51,7 +52,10 @@ def probe_run(directory: str | Path, overrides: Sequence[str] = ()) -> pd.DataFr
 def _measured(run: Run, job: Job, checkpoint: Checkpoint) -> Iterator[tuple[int, tuple[str, float]]]:
     state = {n: t.to(job.device) for n, t in checkpoint.model.items()}
 
-    def recorded(name: str) -> Tensor:
+    def recorded(name: str) -> Any:
+        if name == OPTIMISER:
+            state = {n: t.to(job.device) for n, t in checkpoint.optimiser.items()}
+            return {**state, "step": torch.tensor(checkpoint.step)}
         steps, values = run.array(name)
         return torch.from_numpy(values[steps <= checkpoint.step]).to(job.device)
 
@@ -80,7 +84,7 @@ def _check_recorded(run: Run, probes: Mapping[str, Probe]) -> None:
     there = {path.name.removesuffix(".npz").replace(".", "/", 1) for path in run.directory.glob("arrays/*.npz")}
     there |= {path.name.replace(".", "/", 1) for path in run.directory.glob("arrays/chunks/*")}
     for name, probe in probes.items():
-        if probe.reads is not None and probe.reads not in there:
+        if probe.reads not in (None, OPTIMISER) and probe.reads not in there:
             raise ConfigError(
                 f"probe.{name}.reads = {probe.reads}: this run hasn't recorded it; "
                 f"allowed: {', '.join(sorted(there)) or 'probes that read nothing recorded'}"

@@ -129,9 +129,9 @@ class RunWriter:
         path = self._checkpoints / "resume.safetensors"
         Checkpoint.save(path, model, optimiser, step=step, seconds=self.seconds)
 
-    def keep(self, step: int, model: Mapping[str, Tensor]) -> None:
-        """A checkpoint of the model for good; equal runs have equal files."""
-        Checkpoint.save(self._checkpoints / f"step_{step:08d}.safetensors", model, {}, step=step)
+    def keep(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor] | None = None) -> None:
+        """A checkpoint for good, with the optimiser's state where it is given; equal runs have equal files."""
+        Checkpoint.save(self._checkpoints / f"step_{step:08d}.safetensors", model, optimiser or {}, step=step)
 
     def finish(self, status: str, **info: Any) -> None:
         """Puts everything in its final form; run.json, written last, makes it count."""

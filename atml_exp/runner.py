@@ -151,14 +151,19 @@ def _groups(pending: Sequence[_Pending], max_replicas: int | None) -> list[list[
     for p in pending:
         key = (group_key(p.job), RunWriter.resume_step(p.entry.directory))
         groups.setdefault(key, []).append(p)
-    together = merged(list(groups.values()), lambda p: (p.job, RunWriter.resume_step(p.entry.directory)))
-    return [members for group in together for members in _trained_together(group, max_replicas)]
+    limit = partial(_most_together, max_replicas)
+    cut = [members for group in groups.values() for members in _cut(group, limit)]
+    return merged(cut, lambda p: (p.job, RunWriter.resume_step(p.entry.directory)), limit)
 
 
-def _trained_together(group: list[_Pending], max_replicas: int | None) -> list[list[_Pending]]:
-    """Populations of a good size; models that draw random numbers while they train, as dropout does, one by one."""
-    size = 1 if len(group) > 1 and _stochastic(group[0].job) else max_replicas or population_size(group[0].job)
+def _cut(group: list[_Pending], limit: Callable[[Job], int]) -> list[list[_Pending]]:
+    size = limit(group[0].job) if len(group) > 1 else 1
     return [group[i : i + size] for i in range(0, len(group), size)]
+
+
+def _most_together(max_replicas: int | None, job: Job) -> int:
+    """A good size of a population; 1 of models that draw random numbers while they train, as dropout does."""
+    return 1 if _stochastic(job) else max_replicas or population_size(job)
 
 
 def _stochastic(job: Job) -> bool:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from atml_exp.build import check_target
 from atml_exp.data import Dataset
 from atml_exp.errors import ConfigError
+from atml_exp.probe import OPTIMISER
 from atml_exp.schema import SPECIAL, Parameter, Schema, describe_type, nearest, schema, schema_of
 from atml_exp.settings import GROUPS, LISTS, SUBGROUPS, Settings
 
@@ -200,7 +201,7 @@ def _probe_problems(probes: Any, trusted: Sequence[str]) -> Iterator[str]:
             continue
         yield from _picture_problems(f"probe.{name}.picture", node.get("picture"), trusted)
         reads = node.get("reads")
-        if isinstance(reads, str) and reads.split("/")[0] not in probes:
+        if isinstance(reads, str) and reads != OPTIMISER and reads.split("/")[0] not in probes:
             yield (
                 f"probe.{name}.reads = {reads}: no probe {reads.split('/')[0]!r} records it; "
                 f"allowed: arrays of {', '.join(probes)}"

@@ -22,6 +22,9 @@ FEW_IMAGES = ("dataset=cifar10", "dataset.root=.", "recipe.batch_size=8", "probe
 LONG_ENOUGH = "recipe.steps=60"
 """For a fit of the fractal dimension, which needs some points."""
 
+NEEDED = {"adam_sharpness": ("optimiser=adam",), "reparametrisation": ("model.depth=1",)}
+"""What else a probe needs."""
+
 CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
     "": lambda _: ("model.width=4", LONG_ENOUGH),
     "dataset": lambda name: (*TINY_MLP, "loss=mse", f"dataset={name}", "recipe.batch_size=8", *_root(name)),
@@ -30,7 +33,7 @@ CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
     "loss": lambda name: (*TINY_MLP, f"loss={name}", "dataset=two_moons"),
     "optimiser": lambda name: (*POINTS, f"optimiser={name}"),
     "optimiser/schedule": lambda name: (*POINTS, f"+optimiser/schedule={name}"),
-    "probe": lambda name: (*POINTS, f"probe=[{name}]", LONG_ENOUGH),
+    "probe": lambda name: (*POINTS, f"probe=[{name}]", LONG_ENOUGH, *NEEDED.get(name, ())),
     "recipe": lambda name: (*POINTS, f"recipe={name}"),
     "logger": lambda name: (*POINTS, f"logger=[{name}]"),
     "experiment": lambda name: (f"experiment={name}", "model.width=4"),

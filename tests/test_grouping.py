@@ -70,13 +70,14 @@ def test_training_sets_of_different_size_start_another_population():
 IN_STEPS = ("recipe.steps=100it", "recipe.evaluate_every=50it")
 
 
-def groups(batches, *overrides, seeds=(0,)):
-    """Batch sizes in each population, of a sweep over batch sizes and seeds."""
+def groups(batches, *overrides, seeds=(0,), most=100):
+    """Batch sizes in each population, of a sweep over batch sizes and seeds, `most` jobs at once."""
     found = [
         [build_job(compose([*BASE, *overrides, f"recipe.batch_size={b}", f"seed={s}"])) for s in seeds]
         for b in batches
     ]
-    return [sorted({j.resolved["recipe"]["batch_size"] for j in g}) for g in merged(found, lambda j: (j, None))]
+    together = merged(found, lambda j: (j, None), lambda _: most)
+    return [sorted({j.resolved["recipe"]["batch_size"] for j in g}) for g in together]
 
 
 def test_batches_of_different_sizes_train_together_where_nothing_goes_by_epochs():
@@ -107,6 +108,11 @@ def test_batches_of_different_sizes_are_apart_where_filling_them_up_costs_more_t
     assert groups([16, 256], *wide) == [[256], [16]]
     assert groups([240, 16, 256], *wide) == [[240, 256], [16]]
     assert groups([16, 64], *IN_STEPS, "model.width=32", seeds=(0, 1, 2)) == [[16, 64]]
+
+
+def test_batches_of_different_sizes_are_apart_where_they_fill_a_population_each():
+    assert groups([8, 16, 32], *IN_STEPS, seeds=(0, 1), most=4) == [[16, 32], [8]]
+    assert groups([8, 16], *IN_STEPS, most=1) == [[16], [8]]
 
 
 def test_batch_sizes_are_said_where_they_differ():

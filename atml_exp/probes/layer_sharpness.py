@@ -29,7 +29,7 @@ def layer_sharpness(
 
     A layer is a module that has parameters of its own, weight and bias together: see `layers`. Returns a value
     under each layer's name. By interlacing none exceeds λ_max of the whole Hessian. In a ReLU net
-    (W₁, W₂) → (αW₁, W₂/α) divides the first layer's block by α² and multiplies the second's by it, while the function
+    (W₁, W₂) → (αW₁, W₂/α) divides the first layer's block by α² and multiplies the second's by it; the function
     stays (Dinh, Pascanu, Bengio & Bengio 2017, Sharp minima can generalize for deep nets).
     """
     found = layers(model)
