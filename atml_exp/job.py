@@ -46,6 +46,10 @@ class Job:
     def seed(self) -> int:
         return int(self.resolved["seed"])
 
+    def redrawn(self, draw: int) -> nn.Module:
+        """The model with other initial weights, of the same seed."""
+        return build_model(self.config, self.data, self.loss_fn, draw=draw).to(self.device, self.dtype)
+
     @property
     def evaluate(self) -> Callable[[nn.Module, Split], Mapping[str, Value]]:
         """Loss and error of a model on a split."""
@@ -126,12 +130,14 @@ def build_dataset(config: DictConfig, device: torch.device, dtype: torch.dtype, 
     return data
 
 
-def build_model(config: DictConfig, data: Dataset, loss_fn: Loss, built: dict[str, Any] | None = None) -> nn.Module:
-    """The model with the initial weights of the run's seed."""
+def build_model(
+    config: DictConfig, data: Dataset, loss_fn: Loss, built: dict[str, Any] | None = None, *, draw: int = 0
+) -> nn.Module:
+    """The model with the initial weights of the run's seed; for each other number `draw` with other ones."""
     make = _made(config.model, tuple(config.trusted_packages), {} if built is None else built)
     marked = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
     num_outputs = getattr(marked, "num_outputs", None) or data.num_targets
-    with seeded_globally(int(config.seed), "initialisation"):
+    with seeded_globally(int(config.seed), "initialisation", *([draw] if draw else [])):
         return make(data.input_shape, num_outputs)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from atml_exp.data import Dataset, Split
 from atml_exp.loggers.logger import Logger
+from atml_exp.masks import density_of, emptied, prunable
 from atml_exp.population import Population
 from atml_exp.probe import (
     OPTIMISER,
@@ -28,6 +29,7 @@ from atml_exp.probe import (
 from atml_exp.progress import Display
 from atml_exp.recorder import RunWriter
 from atml_exp.schedule import due
+from atml_exp.stages import Stages
 
 __all__ = ["Observer", "Recording"]
 
@@ -67,7 +69,9 @@ class Observer:
         """evaluate: loss and error of a model on a split. show: makes the progress display for so many steps."""
         self.recordings = recordings
         self.latest: Population | None = None
+        self.latest_step = 0
         self.total = 0
+        self._stages = Stages([r.writer for r in recordings])
         self._probes = dict(probes)
         self._evaluate = evaluate
         self._keep, self._interval, self._show = keep, interval, show
@@ -83,38 +87,58 @@ class Observer:
     def __exit__(self, *error: Any) -> None:
         self._displays.close()
 
-    def begin(self, total: int, steps_per_epoch: Sequence[int], evaluate_every: str) -> None:
-        """The length of the training that follows, of an epoch of each replica, and how often loss and error are
-        measured. Where epochs differ, nothing may be scheduled by them.
+    def begin(
+        self,
+        population: Population,
+        total: int,
+        steps_per_epoch: Sequence[int],
+        evaluate_every: str,
+        *,
+        measured: bool = True,
+    ) -> tuple[Population, bool]:
+        """Before the first step of a training up to the population's step `total`.
+
+        Returns the population to go on with, and whether the training had ended already, before the run was cut
+        off. steps_per_epoch: of each replica; where they differ, nothing may be scheduled by epochs.
+        evaluate_every: how often loss and error are measured. measured: False: nothing is, and nothing is kept.
         """
-        self.total = total
+        population, ended = self._stages.enter(population, total)
+        self.total = self._stages.recorded(total)
         for recording, steps in zip(self.recordings, steps_per_epoch, strict=True):
             recording.steps_per_epoch = steps
         evaluations: dict[str, Probe] = {s: Probe(self._evaluate, evaluate_every, split=s) for s in EVALUATIONS}
         self._probes = {**evaluations, **{n: p for n, p in self._probes.items() if n not in EVALUATIONS}}
         self._plan = Plan(self._probes, total, steps_per_epoch[0])
         self._kept = due(self._keep, total, steps_per_epoch[0])
-        if self._show is not None:
+        self._measured = measured
+        if self._show is not None and not ended:
             self._displays.close()
             self._progress = self._displays.enter_context(self._show(total))
+        return population, ended
+
+    def end(self, population: Population) -> None:
+        """After the last step of a training."""
+        self._stages.leave(population)
 
     def observe(self, population: Population, learning_rate: Any) -> None:
         """Everything that is due before the population's next step."""
-        self.latest = population
+        self._reach(population)
         step = population.step
+        if not self._measured or self._stages.is_looked_at(step):
+            return
         if names := self._plan(step):
             self._measure(names, population, learning_rate)
         if self._kept(step):
             for r, recording in enumerate(self.recordings):
                 if recording.diverged_at is None:
                     state = population.optimiser_state(r) if self._is_state_read else {}
-                    recording.writer.keep(step, population.replica(r), state)
+                    recording.writer.keep(self.latest_step, population.replica(r), state)
         if self._progress is not None:
             self._progress.update(step, self._numbers)
 
     def tick(self, population: Population) -> None:
         """After each step: a checkpoint where the last one is older than the interval."""
-        self.latest = population
+        self._reach(population)
         if time.monotonic() - self._saved >= self._interval:
             self.checkpoint()
 
@@ -123,9 +147,13 @@ class Observer:
         population = self.latest
         if population is None:
             return
+        self._stages.write()
         for r, recording in enumerate(self.recordings):
-            recording.writer.checkpoint(population.step, population.replica(r), population.optimiser_state(r))
+            recording.writer.checkpoint(self.latest_step, population.replica(r), population.optimiser_state(r))
         self._saved = time.monotonic()
+
+    def _reach(self, population: Population) -> None:
+        self.latest, self.latest_step = population, self._stages.recorded(population.step)
 
     @property
     def all_diverged(self) -> bool:
@@ -137,7 +165,7 @@ class Observer:
         together = self._together(names, population, [r for r in going if finite[r]])
         for r in going:
             if not finite[r]:
-                self.recordings[r].diverged_at = population.step
+                self.recordings[r].diverged_at = self.latest_step
             rate = float(learning_rate[r]) if isinstance(learning_rate, Tensor) else float(learning_rate)
             self._measure_replica(names, population, r, rate, together.get(r, {}))
 
@@ -173,8 +201,10 @@ class Observer:
         rate: float,
         known: Mapping[str, Mapping[str, Value]],
     ) -> None:
-        recording, step = self.recordings[r], population.step
+        recording, step = self.recordings[r], self.latest_step
         scalars: dict[str, float] = {"optimiser/learning_rate": rate} if "train" in names else {}
+        if "train" in names and population.mask is not None:
+            scalars |= _of_mask(population.named_mask(r))
         for name in names:
             if recording.diverged_at is not None and name not in EVALUATIONS:
                 continue
@@ -205,7 +235,7 @@ class Observer:
             raise
         except Exception as error:
             if name not in recording.failures:
-                recording.failures[name] = f"step {population.step}: {reason(error)}"
+                recording.failures[name] = f"step {self.latest_step}: {reason(error)}"
                 log.warning("probe %s failed at %s", name, recording.failures[name])
             return {}, {}
 
@@ -219,3 +249,9 @@ class Observer:
         if recording is self.recordings[0]:
             shown = ("train/loss", "train/error", "test/error")
             self._numbers = {**self._numbers, **{n: v for n, v in scalars.items() if n in shown}}
+
+
+def _of_mask(mask: Mapping[str, Tensor]) -> dict[str, float]:
+    """The kept fraction of what can be pruned, and how many layers have nothing left."""
+    weights = prunable(mask)
+    return {"mask/density": density_of(weights), "mask/emptied_layers": float(len(emptied(weights)))}

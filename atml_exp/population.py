@@ -43,6 +43,7 @@ class Population:
     model: the architecture in training mode; its own tensors are scratch space.
     w: (P,) or (R, P). buffers: each (…) or (R, …), batch-norm statistics and parameters that aren't trained.
     state: the optimiser's. step: updates made so far. loss: of the latest mini-batch, () or (R,).
+    mask: True where a weight is trained, False where it has been pruned and stays 0, shaped like w; None: all are.
     seeds: one for each replica. recordable: the model's code is known to do the same operations at each step.
     recorded: the gradient as operations, for each shape of a mini-batch.
     """
@@ -55,6 +56,7 @@ class Population:
     seeds: tuple[int, ...]
     step: int = 0
     loss: Tensor | None = None
+    mask: Tensor | None = None
     stochastic: bool = False
     recordable: bool = False
     recorded: dict[Any, Callable[..., Any]] = field(default_factory=dict, repr=False, compare=False)
@@ -82,6 +84,20 @@ class Population:
     def optimiser_state(self, r: int) -> State:
         """The optimiser's state of replica r: views."""
         return {n: s[r] for n, s in self.state.items()} if self.stacked else self.state
+
+    def masked(self, mask: Tensor) -> "Population":
+        """With the weights where the mask is 0 or False pruned; the optimiser starts anew."""
+        mask = mask.to(self.w.device, torch.bool)
+        return replace(self, w=_only(self.w, mask), mask=mask, state={})
+
+    @property
+    def kept(self) -> Tensor:
+        """The mask, all True where there is none."""
+        return torch.ones_like(self.w, dtype=torch.bool) if self.mask is None else self.mask
+
+    def named_mask(self, r: int) -> dict[str, Tensor]:
+        """The mask of replica r by the parameters' names."""
+        return self.layout.named(self.kept[r] if self.stacked else self.kept)
 
     def finite(self) -> list[bool]:
         """Whether each replica's weights are all finite."""
@@ -199,7 +215,8 @@ class BatchGradient:
         if self._calls == 0:
             self.buffers = buffers
         self._calls += 1
-        return g
+        mask = self._population.mask
+        return g if mask is None else _only(g, mask)
 
     def _step(self, w: Tensor, buffers: dict[str, Tensor]) -> Callable[..., Any]:
         """The gradient as operations, recorded at the first mini-batch of a shape; as it is where it can't be known
@@ -282,6 +299,13 @@ def update(
     w, state = optimiser.update(
         population.w, population.state, gradient, step=population.step, learning_rate=learning_rate
     )
+    if population.mask is not None:
+        w = _only(w, population.mask)
     return replace(
         population, w=w, state=state, buffers=gradient.buffers, step=population.step + 1, loss=gradient.loss
     )
+
+
+def _only(values: Tensor, mask: Tensor) -> Tensor:
+    """The values with 0 where the mask is False, and not −0, nor NaN where they overflowed."""
+    return values.masked_fill(~mask, 0.0)

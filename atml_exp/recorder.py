@@ -2,7 +2,8 @@
 
 While a run goes on, metrics are appended to `metrics.jsonl`, and arrays lie in chunks, each of what was recorded
 before a step: that of a checkpoint, or one at which memory held enough of it. `checkpoints/resume.safetensors` is
-the state that a resume goes on from. What was written after that checkpoint is dropped on resuming and comes out
+the state that a resume goes on from; `stage_*.safetensors` what the trainings before it left, where a run has
+several. What was written after that checkpoint is dropped on resuming and comes out
 again, bit for bit. At the end metrics.parquet and one .npz for each array take their place, and `status` in
 run.json, written last, says that all is there.
 """
@@ -24,6 +25,7 @@ from torch import Tensor
 from atml_exp.files import write_arrays, write_atomically, write_json, write_stacked, write_text
 from atml_exp.lock import Lock
 from atml_exp.runs import metrics_table
+from atml_exp.sparse import packed, unpacked
 
 __all__ = ["Checkpoint", "RunWriter"]
 
@@ -35,12 +37,16 @@ LIMIT = 2**23
 
 
 class Checkpoint:
-    """A file of named tensors: `model.<name>` as in a state_dict, `optimiser.<name>`, and the step."""
+    """A file of named tensors: `model.<name>` as in a state_dict, `optimiser.<name>`, and the step.
+
+    A tensor that is mostly zeros, a pruned net's, takes up a bit for each entry and its other entries; see
+    `packed`.
+    """
 
     def __init__(self, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            tensors = unpacked({key: file.get_tensor(key) for key in file.keys()}, metadata)  # noqa: SIM118 (not a dict)
         self.step = int(metadata["step"])
         self.seconds = float(metadata.get("seconds", 0))
         self.model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
@@ -50,9 +56,9 @@ class Checkpoint:
     def save(path: Path, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor], **metadata: float) -> None:
         """Writes it atomically. Tensors that share memory are written each for itself."""
         tensors = {f"model.{n}": t for n, t in model.items()} | {f"optimiser.{n}": t for n, t in optimiser.items()}
-        own = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
-        words = {key: repr(value) for key, value in metadata.items()}
-        write_atomically(path, lambda p: p.write_bytes(save(own, words)))
+        stored, shapes = packed({n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()})
+        words = {key: repr(value) for key, value in metadata.items()} | shapes
+        write_atomically(path, lambda p: p.write_bytes(save(stored, words)))
 
 
 class RunWriter:
@@ -129,6 +135,14 @@ class RunWriter:
         path = self._checkpoints / "resume.safetensors"
         Checkpoint.save(path, model, optimiser, step=step, seconds=self.seconds)
 
+    def leave_stage(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
+        """What a stage that ended at `step` left, for a run that is cut off in a later one."""
+        Checkpoint.save(self._stage_file(step), model, optimiser, step=step)
+
+    def stage(self, step: int) -> Checkpoint:
+        """What the stage that ended at `step` left."""
+        return Checkpoint(self._stage_file(step))
+
     def keep(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor] | None = None) -> None:
         """A checkpoint for good, with the optimiser's state where it is given; equal runs have equal files."""
         Checkpoint.save(self._checkpoints / f"step_{step:08d}.safetensors", model, optimiser or {}, step=step)
@@ -158,6 +172,9 @@ class RunWriter:
     @property
     def _checkpoints(self) -> Path:
         return self.directory / "checkpoints"
+
+    def _stage_file(self, step: int) -> Path:
+        return self._checkpoints / f"stage_{step:08d}.safetensors"
 
     @property
     def _chunks(self) -> Path:
@@ -222,5 +239,6 @@ class RunWriter:
         """What served only a resume."""
         shutil.rmtree(self._chunks, ignore_errors=True)
         (self.directory / "metrics.jsonl").unlink(missing_ok=True)
-        (self._checkpoints / "resume.safetensors").unlink(missing_ok=True)
+        for path in [self._checkpoints / "resume.safetensors", *self._checkpoints.glob("stage_*.safetensors")]:
+            path.unlink(missing_ok=True)
         self.close()

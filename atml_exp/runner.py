@@ -4,13 +4,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from atml_exp.build import instantiate
@@ -28,7 +27,7 @@ from atml_exp.progress import Display, Progress, SweepProgress
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import Run
 from atml_exp.system import describe
-from atml_exp.train import Bench, fit
+from atml_exp.train import Bench
 
 __all__ = ["RunResult", "groups_to_train", "run"]
 
@@ -188,7 +187,6 @@ def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> N
     population = assemble(models, seeds, stochastic=stochastic, recorded=recorded)
     with ExitStack() as open_writers:
         recordings = [_record(m, terms.group, open_writers) for m in members]
-        population = _restored(population, recordings)
         checkpoint = first.resolved["checkpoint"]
         observer = Observer(
             recordings,
@@ -205,16 +203,17 @@ def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> N
             schedules=[j.schedules for j in jobs],
             observer=observer,
             batch_sizes=batch_sizes(jobs),
+            redraw=lambda draw: [j.redrawn(draw) for j in jobs],
         )
         recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
-        _follow(recipe, partial(fit, bench), population, observer, recordings)
+        _follow(recipe, bench, population, observer, recordings)
         for recording in recordings:
             _conclude(recording, observer, terms.reports)
 
 
 def _follow(
     recipe: Callable[..., Population],
-    fit_on_bench: Callable[..., Population],
+    bench: Bench,
     population: Population,
     observer: Observer,
     recordings: Sequence[Recording],
@@ -222,12 +221,12 @@ def _follow(
     """The recipe, with what was reached kept where it is cut short."""
     try:
         with observer:
-            recipe(fit_on_bench, population)
+            recipe(bench, population)
     except KeyboardInterrupt:
         observer.checkpoint()
         for r in recordings:
             r.writer.interrupt()
-        step = observer.latest.step if observer.latest else 0
+        step = observer.latest_step
         sys.stderr.write(
             f"\nInterrupted at step {step} of {observer.total}. The same command goes on from there:\n"
             + "".join(f"  {r.writer.directory}\n" for r in recordings)
@@ -278,25 +277,6 @@ def _info(job: Job, entry: Entry) -> dict[str, Any]:
         "num_classes": job.data.num_classes,
         "config": dict(job.resolved),
     }
-
-
-def _restored(population: Population, recordings: Sequence[Recording]) -> Population:
-    """The population where its runs were cut off; all members of a group were cut off at the same step."""
-    checkpoints = [r.writer.resumed for r in recordings]
-    if any(c is None for c in checkpoints):
-        return population
-    device, layout = population.w.device, population.layout
-
-    def gather(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        return (torch.stack(list(tensors)) if population.stacked else tensors[0]).to(device)
-
-    return replace(
-        population,
-        w=gather([layout.vector(c.model) for c in checkpoints if c]),
-        buffers={n: gather([c.model[n] for c in checkpoints if c]) for n in population.buffers},
-        state={n: gather([c.optimiser[n] for c in checkpoints if c]) for n in checkpoints[0].optimiser},  # type: ignore[union-attr]
-        step=checkpoints[0].step,  # type: ignore[union-attr]
-    )
 
 
 def _sweep_progress(pending: Sequence[_Pending]) -> SweepProgress:

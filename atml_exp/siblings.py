@@ -53,7 +53,18 @@ def trained(
 class _Nobody(Observer):
     """Looks on without looking."""
 
-    def begin(self, total: int, steps_per_epoch: Sequence[int], evaluate_every: str) -> None:
+    def begin(
+        self,
+        population: Population,
+        total: int,
+        steps_per_epoch: Sequence[int],
+        evaluate_every: str,
+        *,
+        measured: bool = True,
+    ) -> tuple[Population, bool]:
+        return population, False
+
+    def end(self, population: Population) -> None:
         pass
 
     def observe(self, population: Population, learning_rate: Any) -> None:

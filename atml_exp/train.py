@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from atml_exp.batches import Batches
 from atml_exp.data import Split
@@ -25,7 +25,8 @@ class Bench:
     """What a training needs besides the population: data, loss, update rule, and who looks on.
 
     splits: the training set of each replica. schedules: of each replica. batch_sizes: of each replica, where they
-    differ; all steps of the training then fall together, whatever an epoch is for each.
+    differ; all steps of the training then fall together, whatever an epoch is for each. redraw: redraw(draw) gives
+    for each replica a module with other initial weights than its own, for each number `draw` others.
     """
 
     splits: Sequence[Split]
@@ -34,6 +35,11 @@ class Bench:
     schedules: Sequence[Schedules]
     observer: Observer
     batch_sizes: Sequence[int] | None = None
+    redraw: Callable[[int], Sequence[nn.Module]] | None = None
+
+    def __call__(self, population: Population, **options: Any) -> Population:
+        """See `fit`."""
+        return fit(self, population, **options)
 
 
 def fit(
@@ -46,11 +52,15 @@ def fit(
     replacement: bool = False,
     label_noise: float = 0.0,
     random_labels: int | str = 0,
+    until: int | str | None = None,
+    measured: bool = True,
 ) -> Population:
     """Updates a population until it has made `steps` steps; looks at it before each, and after the last.
 
-    Goes on from `population.step`, so a restored population ends as it would have without the stop. Returns early
-    where all replicas have diverged. replacement, label_noise, random_labels (of the `steps`): see `Batches`.
+    Goes on from `population.step`, so a restored population ends as it would have without the stop; one that had
+    reached the end before the stop is returned as it was then. Returns early where all replicas have diverged.
+    replacement, label_noise, random_labels (of the `steps`): see `Batches`. until: stops there, in the middle of a
+    schedule of `steps`. measured: False: nobody looks.
     """
     batches = Batches(
         bench.splits,
@@ -62,16 +72,22 @@ def fit(
     )
     total = num_steps(steps, batches.steps_per_epoch[0])
     rate = _LearningRate(bench, total, population.w)
-    bench.observer.begin(total, batches.steps_per_epoch, evaluate_every)
+    end = total if until is None else num_steps(until, batches.steps_per_epoch[0])
+    population, ended = bench.observer.begin(
+        population, end, batches.steps_per_epoch, evaluate_every, measured=measured
+    )
+    if ended or bench.observer.all_diverged:
+        return population
     if not population.state:
         population = replace(population, state=bench.optimiser.init(population.w))
-    for step in range(population.step, total + 1):
+    for step in range(population.step, end + 1):
         learning_rate = rate(step)
         bench.observer.observe(population, learning_rate)
-        if step == total or bench.observer.all_diverged:
+        if step == end or bench.observer.all_diverged:
             break
         population = update(population, bench.optimiser, bench.loss_fn, batches(step), learning_rate)
         bench.observer.tick(population)
+    bench.observer.end(population)
     return population
 
 

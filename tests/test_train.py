@@ -20,8 +20,12 @@ class Onlooker:
     def __init__(self, stop_at=None):
         self.steps, self.rates, self.ticks, self.stop_at = [], [], 0, stop_at
 
-    def begin(self, total, steps_per_epoch, evaluate_every):
+    def begin(self, population, total, steps_per_epoch, evaluate_every, *, measured=True):
         self.begun = (total, steps_per_epoch, evaluate_every)
+        return population, False
+
+    def end(self, population):
+        self.ended = population.step
 
     def observe(self, population, learning_rate):
         self.steps.append(population.step)
@@ -32,7 +36,7 @@ class Onlooker:
 
     @property
     def all_diverged(self):
-        return self.stop_at is not None and self.steps[-1] >= self.stop_at
+        return self.stop_at is not None and max(self.steps, default=0) >= self.stop_at
 
 
 def quadratic():
@@ -46,13 +50,13 @@ def linear():
     return model
 
 
-def trained(rates, schedules=None, steps=10, onlooker=None):
+def trained(rates, schedules=None, steps=10, onlooker=None, **options):
     onlooker = onlooker or Onlooker()
     population = assemble([linear() for _ in rates], range(len(rates)))
     optimiser = stack([GD(r) for r in rates], like=population.w)
     schedules = schedules or [[] for _ in rates]
     bench = Bench([quadratic()] * len(rates), mse, optimiser, schedules, onlooker)
-    return fit(bench, population, steps=steps, batch_size=None), onlooker
+    return fit(bench, population, steps=steps, batch_size=None, **options), onlooker
 
 
 def test_gradient_descent_on_a_quadratic_is_a_product():
@@ -92,3 +96,13 @@ def test_going_on_from_the_middle_gives_the_same():
     bench = Bench([quadratic()], mse, stack([GD(0.3)], like=half.w), [[]], Onlooker())
     rest = fit(bench, half, steps=10, batch_size=None)
     assert torch.equal(rest.w, whole.w)
+
+
+def test_a_schedule_can_be_left_in_the_middle():
+    falling = [[lambda step, total: 1 - step / total]]
+    whole, all_steps = trained([0.3], falling)
+    part, onlooker = trained([0.3], falling, until="4it")
+    assert (part.step, onlooker.ended, onlooker.begun[0]) == (4, 4, 4)
+    assert onlooker.rates == all_steps.rates[:5]
+    bench = Bench([quadratic()], mse, stack([GD(0.3)], like=part.w), falling, Onlooker())
+    assert torch.equal(bench(part, steps=10, batch_size=None).w, whole.w)
