@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-__all__ = ["evaluation_mode", "penultimate_features", "predict", "predict_each"]
+__all__ = ["evaluation_mode", "layer_inputs", "penultimate_features", "predict", "predict_each"]
 
 
 @contextmanager
@@ -64,6 +64,44 @@ def penultimate_features(model: nn.Module, x: Tensor, *, batch_size: int = 4096)
     with _last_linear_call(model) as call:
         features = _collect(lambda output: _features(model, call, output), model, x, {}, batch_size)
         return features, call[0].layer
+
+
+def layer_inputs(model: nn.Module, x: Tensor, *, batch_size: int = 1024) -> Iterator[dict[str, Tensor]]:
+    """What each linear or convolutional layer is given, in eval mode, batch by batch: {layer's name: (B, D)}.
+
+    In the order in which the layers are called, flattened. The first is the input itself, the last the features
+    that the classifier reads. Of a layer called several times, its last call counts.
+    Raises ValueError where x holds no example, or there is no such layer.
+
+    >>> model = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
+    >>> (batch,) = layer_inputs(model, torch.ones(4, 2))
+    >>> {name: tuple(h.shape) for name, h in batch.items()}
+    {'0': (4, 2), '2': (4, 5)}
+    """
+    if len(x) == 0:
+        raise ValueError("x holds no example: at least 1 is needed")
+    found: dict[str, Tensor] = {}
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)}
+    if not layers:
+        raise ValueError(f"{type(model).__name__} has no linear or convolutional layer")
+
+    def remember(name: str, inputs: tuple[Tensor, ...]) -> None:
+        found.pop(name, None)
+        found[name] = inputs[0].flatten(1)
+
+    handles = [
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: remember(name, inputs))
+        for name, layer in layers.items()
+    ]
+    state = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        for batch in x.split(batch_size):
+            with evaluation_mode(model), torch.no_grad():
+                functional_call(model, state, (batch,))
+            yield dict(found)
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _collect(

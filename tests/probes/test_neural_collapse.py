@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from atml_exp.data import Split
-from atml_exp.probes.neural_collapse import collapse_of, neural_collapse
+from atml_exp.probes.neural_collapse import CollapseAccumulator, collapse_of, neural_collapse
 
-NC2 = {"nc2_equinorm_means", "nc2_equinorm_weights", "nc2_equiangle_means", "nc2_equiangle_weights"}
-KEYS = {"nc1", "nc3", "nc4"} | NC2
+NC2 = {f"nc2_{what}_{whose}" for what in ("equinorm", "equiangle", "etf") for whose in ("means", "weights")}
+KEYS = {"nc1", "cdnv", "nc3", "nc4"} | NC2
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -52,10 +52,18 @@ def by_definition(features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor
             for i in range(c) for j in range(c) if i != j
         ]  # fmt: skip
         angle[name] = np.mean([abs(cosine + 1 / (c - 1)) for cosine in cosines])
+    pairs = [(i, j) for i in range(c) for j in range(c) if i != j]
+    variance = [((h[y == k] - mu[k]) ** 2).sum(1).mean() for k in range(c)]
+    simplex = (np.eye(c) - np.ones((c, c)) / c) / math.sqrt(c - 1)
+    gram = {"means": m @ m.T, "weights": w @ w.T}
+    frame = {name: np.linalg.norm(g / np.linalg.norm(g) - simplex) for name, g in gram.items()}
     norm_m, norm_w = np.linalg.norm(m, axis=1), np.linalg.norm(w, axis=1)
     nearest = [np.argmin([np.linalg.norm(x - row) for row in mu]) for x in h]
     return {
         "nc1": np.trace(within @ np.linalg.pinv(between, rcond=1e-10)) / c,
+        "cdnv": np.mean([(variance[i] + variance[j]) / (2 * ((mu[i] - mu[j]) ** 2).sum()) for i, j in pairs]),
+        "nc2_etf_means": frame["means"],
+        "nc2_etf_weights": frame["weights"],
         "nc2_equinorm_means": norm_m.std() / norm_m.mean(),
         "nc2_equinorm_weights": norm_w.std() / norm_w.mean(),
         "nc2_equiangle_means": angle["means"],
@@ -182,7 +190,12 @@ def test_probe_reads_the_last_layer_of_a_model_in_eval_mode():
     model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Dropout(), nn.Linear(9, 4)).double()
     x, y, *_ = generic()
     truth = neural_collapse(model[0](x).relu(), y, model[3].weight, model[3].bias)
-    assert collapse_of(model, Split(x, y)) == pytest.approx(truth, rel=1e-12)
+    found = collapse_of(model, Split(x, y))
+    assert {key: found[key] for key in truth} == pytest.approx(truth, rel=1e-12)
+    cosines = {"cosines_means": "nc2_equiangle_means", "cosines_weights": "nc2_equiangle_weights"}
+    for array, scalar in cosines.items():
+        off_diagonal = found[array][~torch.eye(4, dtype=torch.bool)]
+        assert (off_diagonal + 1 / 3).abs().mean().item() == pytest.approx(found[scalar], rel=1e-12)
     assert model.training
     assert collapse_of.suited_tasks == {"classification"}
 
@@ -214,3 +227,76 @@ def test_the_bias_takes_part_in_the_decision_of_nc4():
     weight = torch.tensor([[1.0], [-1.0]])
     assert neural_collapse(features, labels, weight, torch.zeros(2))["nc4"] == 0
     assert neural_collapse(features, labels, weight, torch.tensor([0.0, 9.0]))["nc4"] == 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("batch", [1, 7, 40])
+def test_batch_by_batch_it_is_the_same(batch, dtype):
+    h, y, w, b = generic()
+    h, w, b = (t.to(dtype) for t in (h, w, b))
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    accumulator = CollapseAccumulator()
+    for part in order.split(batch):
+        accumulator.update(h[part], y[part])
+    truth = neural_collapse(h, y, w, b)
+    assert accumulator.compute(w, b) == pytest.approx(truth, rel=1e-9)
+    assert accumulator.compute(w, b) == pytest.approx(truth, rel=1e-9)  # asked again
+    accumulator.update(h[:5] + 1, y[:5])
+    more = torch.cat([h, h[:5] + 1]), torch.cat([y, y[:5]])
+    assert accumulator.compute(w, None) == pytest.approx(neural_collapse(*more, w, None), rel=1e-9)
+
+
+def test_nothing_cancels_near_collapse_far_from_the_origin():
+    means = 1e3 + simplex(4, 6)
+    y = torch.arange(400) % 4
+    h = means[y] + 1e-6 * normal(400, 6)
+    accumulator = CollapseAccumulator()
+    for part in torch.arange(400).split(64):
+        accumulator.update(h[part], y[part])
+    found, truth = accumulator.compute(simplex(4, 6), None), neural_collapse(h, y, simplex(4, 6), None)
+    assert found["nc1"] == pytest.approx(truth["nc1"], rel=1e-6)
+    assert found["cdnv"] == pytest.approx(truth["cdnv"], rel=1e-6)
+    assert found["nc1"] == pytest.approx(3 * 1e-12 * 4 / 4, rel=0.2)  # three directions, each with variance 1e-12
+
+
+def test_features_beyond_the_limit_wait_on_disk(monkeypatch):
+    h, y, w, b = generic()
+    monkeypatch.setattr("atml_exp.probes.neural_collapse.PARKED", 700)
+    accumulator = CollapseAccumulator()
+    for part in torch.arange(40).split(9):
+        accumulator.update(h[part], y[part])
+    held = sum(t.numel() * t.element_size() for t in accumulator._waiting._in_memory)
+    assert held <= 700
+    assert accumulator.compute(w, b) == pytest.approx(neural_collapse(h, y, w, b), rel=1e-9)
+
+
+def test_without_decisions_nothing_waits_and_nc4_is_left_out():
+    h, y, w, b = generic()
+    accumulator = CollapseAccumulator(decisions=False)
+    accumulator.update(h, y)
+    truth = {k: v for k, v in neural_collapse(h, y, w, b).items() if k != "nc4"}
+    assert accumulator.compute(w, b) == pytest.approx(truth, rel=1e-9)
+
+
+def test_refusals_of_the_accumulator():
+    h, y, w, b = generic()
+    accumulator = CollapseAccumulator()
+    with pytest.raises(ValueError, match="no features have come yet"):
+        accumulator.compute(w, b)
+    accumulator.update(h[y < 1], y[y < 1])
+    with pytest.raises(ValueError, match="labels hold 1 class"):
+        accumulator.compute(w, b)
+    accumulator.update(h[y == 3], y[y == 3])
+    accumulator.update(h[:0], y[:0])
+    with pytest.raises(ValueError, match="no example is of class 1"):
+        accumulator.compute(w, b)
+    for arguments, message in (
+        ((h[:, :5], y), "features have 5 dimensions, and had 6 before"),
+        ((h, y - 1), "labels hold -1"),
+        ((h * math.nan, y), "features holds a value that isn't finite"),
+        ((h[None], y), r"features have the shape \(1, 40, 6\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            accumulator.update(*arguments)
+    with pytest.raises(ValueError, match=r"weight has the shape \(4, 5\): it must be \(C, 6\)"):
+        accumulator.compute(w[:, :5], b)
