@@ -90,6 +90,10 @@ class Population:
         mask = mask.to(self.w.device, torch.bool)
         return replace(self, w=_only(self.w, mask), mask=mask, state={})
 
+    def at(self, step: int) -> "Population":
+        """The same weights at another place of the schedule and of the order of the data."""
+        return replace(self, step=step)
+
     @property
     def kept(self) -> Tensor:
         """The mask, all True where there is none."""

@@ -16,6 +16,9 @@ __all__ = ["grasp_scores", "obd_scores", "snip_scores", "synflow_scores"]
 
 LossFn = Callable[[Tensor, Tensor], Tensor]
 
+ADDED = ("bias", "running_mean")
+"""How the names end of what is added to a signal, where weights multiply it."""
+
 ROOM = 2**24
 """Numbers that the per-example gradients of a chunk of examples may be."""
 
@@ -63,7 +66,8 @@ def obd_scores(model: nn.Module, loss_fn: LossFn, x: Tensor, y: Tensor) -> dict[
     example). Where the outputs are piecewise linear in each single weight, as in ReLU nets, it is the Hessian's
     own diagonal. The loss must be convex in the outputs. Shapes and errors are those of `snip_scores`.
     """
-    copied, parameters, buffers = _parts(model, x)
+    _check_examples(x)
+    copied, parameters, buffers = _parts(model)
 
     def diagonal(x1: Tensor, y1: Tensor) -> dict[str, Tensor]:
         outputs, pull = vjp(lambda p: functional_call(copied, (p, buffers), (x1[None],))[0], parameters)[:2]
@@ -91,28 +95,30 @@ def synflow_scores(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, 
     """|θ| ⊙ ∂R/∂|θ|, R the sum of the outputs for an input of ones and |θ| in place of θ, float64: no data needed.
 
     Tanaka, Kunin, Yamins & Ganguli (2020), Pruning neural networks without any data by iteratively conserving
-    synaptic flow, eq. 2. In a net without biases, of homogeneous activations, the scores of each layer add up to R
-    (their Theorem 2), and a mask made in many rounds empties no layer. input_shape: of one example. Returns float64
-    tensors under the names of the parameters that are trained. Raises ValueError where R isn't finite.
+    synaptic flow, eq. 2: R = 1ᵀ ∏ |θ^[l]| 1. Biases and running means take no part, and have the score 0: what
+    begins at a bias in the middle would let the layers before it be emptied. Where activations are homogeneous the
+    scores of each layer's weights add up to R (their Theorem 2), and a mask made in many rounds empties no layer.
+
+    input_shape: of one example. Returns float64 tensors under the names of the parameters that are trained. Raises
+    ValueError where R isn't finite, or there is no such parameter.
 
     >>> model = nn.Sequential(nn.Linear(2, 3, bias=False), nn.ReLU(), nn.Linear(3, 1, bias=False))
     >>> first, second = synflow_scores(model, (2,)).values()
     >>> torch.isclose(first.sum(), second.sum())
     tensor(True)
     """
-    copied = copy.deepcopy(model).eval().double()
-    trained = [name for name, p in copied.named_parameters() if p.requires_grad]
-    state = {
-        n: t.detach().abs() for n, t in {**dict(copied.named_parameters()), **dict(copied.named_buffers())}.items()
-    }
-    device = next(iter(state.values())).device
+    copied, trained, rest = _parts(copy.deepcopy(model).double())
+    parameters, others = (
+        {n: torch.zeros_like(t) if n.endswith(ADDED) else t.abs() for n, t in tensors.items()}
+        for tensors in (trained, rest)
+    )
+    device = next(iter(parameters.values())).device
 
     def flow(parameters: Mapping[str, Tensor]) -> Tensor:
         ones = torch.ones(1, *input_shape, dtype=torch.float64, device=device)
-        total: Tensor = functional_call(copied, {**state, **parameters}, (ones,)).sum()
+        total: Tensor = functional_call(copied, {**others, **parameters}, (ones,)).sum()
         return total
 
-    parameters = {name: state[name] for name in trained}
     return _finite({name: g * parameters[name] for name, g in grad(flow)(parameters).items()})
 
 
@@ -120,7 +126,8 @@ def _loss_of(
     model: nn.Module, loss_fn: LossFn, x: Tensor, y: Tensor
 ) -> tuple[Callable[[Mapping[str, Tensor]], Tensor], dict[str, Tensor]]:
     """The loss as a function of the trained parameters, and these."""
-    copied, parameters, buffers = _parts(model, x)
+    _check_examples(x)
+    copied, parameters, buffers = _parts(model)
 
     def loss(values: Mapping[str, Tensor]) -> Tensor:
         return loss_fn(functional_call(copied, {**buffers, **values}, (x,)), y)
@@ -128,10 +135,13 @@ def _loss_of(
     return loss, parameters
 
 
-def _parts(model: nn.Module, x: Tensor) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
-    """A copy in eval mode, what is trained of it, and the rest."""
+def _check_examples(x: Tensor) -> None:
     if len(x) == 0:
         raise ValueError("there is no example to score weights by")
+
+
+def _parts(model: nn.Module) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
+    """A copy in eval mode, what is trained of it, and the rest."""
     copied = copy.deepcopy(model).eval()
     parameters = {name: p.detach() for name, p in copied.named_parameters() if p.requires_grad}
     if not parameters:

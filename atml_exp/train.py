@@ -12,7 +12,7 @@ from atml_exp.data import Split
 from atml_exp.observer import Observer
 from atml_exp.optimisers.optimiser import Optimiser
 from atml_exp.population import Loss, Population, update
-from atml_exp.schedule import num_steps
+from atml_exp.schedule import num_steps, start_step
 
 __all__ = ["Bench", "Schedules", "fit"]
 
@@ -41,6 +41,10 @@ class Bench:
         """See `fit`."""
         return fit(self, population, **options)
 
+    def num_steps(self, duration: int | str, batch_size: int | None) -> int:
+        """`10ep` with batches of a size, as a number of steps."""
+        return num_steps(duration, 1 if batch_size is None else len(self.splits[0]) // batch_size)
+
 
 def fit(
     bench: Bench,
@@ -53,6 +57,7 @@ def fit(
     label_noise: float = 0.0,
     random_labels: int | str = 0,
     until: int | str | None = None,
+    extra: int | str = 0,
     measured: bool = True,
 ) -> Population:
     """Updates a population until it has made `steps` steps; looks at it before each, and after the last.
@@ -60,7 +65,8 @@ def fit(
     Goes on from `population.step`, so a restored population ends as it would have without the stop; one that had
     reached the end before the stop is returned as it was then. Returns early where all replicas have diverged.
     replacement, label_noise, random_labels (of the `steps`): see `Batches`. until: stops there, in the middle of a
-    schedule of `steps`. measured: False: nobody looks.
+    schedule of `steps` (`-10ep`: counted from its end). extra: so many steps more, with the schedule's last
+    learning rate. measured: False: nobody looks.
     """
     batches = Batches(
         bench.splits,
@@ -72,7 +78,9 @@ def fit(
     )
     total = num_steps(steps, batches.steps_per_epoch[0])
     rate = _LearningRate(bench, total, population.w)
-    end = total if until is None else num_steps(until, batches.steps_per_epoch[0])
+    end = total + num_steps(extra, batches.steps_per_epoch[0])
+    if until is not None:
+        end = start_step(str(until), total, batches.steps_per_epoch[0])
     population, ended = bench.observer.begin(
         population, end, batches.steps_per_epoch, evaluate_every, measured=measured
     )
@@ -81,7 +89,7 @@ def fit(
     if not population.state:
         population = replace(population, state=bench.optimiser.init(population.w))
     for step in range(population.step, end + 1):
-        learning_rate = rate(step)
+        learning_rate = rate(step if end <= total else min(step, total - 1))
         bench.observer.observe(population, learning_rate)
         if step == end or bench.observer.all_diverged:
             break

@@ -116,6 +116,15 @@ def test_synaptic_flow_is_conserved_from_layer_to_layer():
     torch.testing.assert_close(hidden[0].sum(1), hidden[1].sum(0))  # unit by unit: what comes in goes out
 
 
+def test_biases_take_no_part_in_synaptic_flow():
+    torch.manual_seed(3)
+    with_bias, without = mlp((7,), 4, depth=3, width=6), mlp((7,), 4, depth=3, width=6, bias=False)
+    without.load_state_dict({n: p for n, p in with_bias.state_dict().items() if n.endswith("weight")})
+    scores, flow = synflow_scores(with_bias, (7,)), synflow_scores(without, (7,))
+    for name, score in scores.items():
+        assert torch.equal(score, flow[name]) if name in flow else not score.any()
+
+
 def test_synaptic_flow_asks_for_no_data_and_no_signs():
     torch.manual_seed(4)
     model = mlp((3,), 2, depth=1, width=4)
@@ -162,6 +171,8 @@ def test_models_stay_as_they_are_and_what_cannot_be_scored_is_refused(score):
     )
     with pytest.raises(ValueError, match="no example"):
         score(model, cross_entropy, x[:0], y[:0])
+    with pytest.raises(ValueError, match="no parameters that require gradients"):
+        synflow_scores(mlp((4,), 3).requires_grad_(False), (4,))
     with pytest.raises(ValueError, match="no parameters that require gradients"):
         score(model.requires_grad_(False), cross_entropy, x, y)
     with pytest.raises(ValueError, match="is finite: something overflows"):
