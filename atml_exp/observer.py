@@ -132,7 +132,9 @@ class Observer:
             for r, recording in enumerate(self.recordings):
                 if recording.diverged_at is None:
                     state = population.optimiser_state(r) if self._is_state_read else {}
-                    recording.writer.keep(self.latest_step, population.replica(r), state)
+                    recording.writer.keep(
+                        self.latest_step, population.replica(r), state, updates=population.updates
+                    )
         if self._progress is not None:
             self._progress.update(step, self._numbers)
 
@@ -225,7 +227,7 @@ class Observer:
 
         def recorded(array: str) -> Any:
             if array == OPTIMISER:
-                return {**population.optimiser_state(r), "step": torch.tensor(population.step)}
+                return {**population.optimiser_state(r), "step": torch.tensor(population.updates)}
             return torch.from_numpy(recording.writer.recorded(array)).to(like.device)
 
         try:

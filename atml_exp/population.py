@@ -42,7 +42,8 @@ class Population:
 
     model: the architecture in training mode; its own tensors are scratch space.
     w: (P,) or (R, P). buffers: each (…) or (R, …), batch-norm statistics and parameters that aren't trained.
-    state: the optimiser's. step: updates made so far. loss: of the latest mini-batch, () or (R,).
+    state: the optimiser's. step: where in the schedule it is. began: the step at which the optimiser began. loss:
+    of the latest mini-batch, () or (R,).
     mask: True where a weight is trained, False where it has been pruned and stays 0, shaped like w; None: all are.
     seeds: one for each replica. recordable: the model's code is known to do the same operations at each step.
     recorded: the gradient as operations, for each shape of a mini-batch.
@@ -55,6 +56,7 @@ class Population:
     state: State
     seeds: tuple[int, ...]
     step: int = 0
+    began: int = 0
     loss: Tensor | None = None
     mask: Tensor | None = None
     stochastic: bool = False
@@ -88,11 +90,16 @@ class Population:
     def masked(self, mask: Tensor) -> "Population":
         """With the weights where the mask is 0 or False pruned; the optimiser starts anew."""
         mask = mask.to(self.w.device, torch.bool)
-        return replace(self, w=_only(self.w, mask), mask=mask, state={})
+        return replace(self, w=_only(self.w, mask), mask=mask, state={}, began=self.step)
 
     def at(self, step: int) -> "Population":
         """The same weights at another place of the schedule and of the order of the data."""
-        return replace(self, step=step)
+        return replace(self, step=step, began=self.began + step - self.step)
+
+    @property
+    def updates(self) -> int:
+        """How many the optimiser has made since it began."""
+        return self.step - self.began
 
     @property
     def kept(self) -> Tensor:
@@ -301,7 +308,7 @@ def update(
     """The population after one step of the optimiser on one mini-batch: the same function for every R."""
     gradient = BatchGradient(population, loss_fn, batch)
     w, state = optimiser.update(
-        population.w, population.state, gradient, step=population.step, learning_rate=learning_rate
+        population.w, population.state, gradient, step=population.updates, learning_rate=learning_rate
     )
     if population.mask is not None:
         w = _only(w, population.mask)

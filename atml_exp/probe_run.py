@@ -55,7 +55,7 @@ def _measured(run: Run, job: Job, checkpoint: Checkpoint) -> Iterator[tuple[int,
     def recorded(name: str) -> Any:
         if name == OPTIMISER:
             state = {n: t.to(job.device) for n, t in checkpoint.optimiser.items()}
-            return {**state, "step": torch.tensor(checkpoint.step)}
+            return {**state, "step": torch.tensor(checkpoint.updates)}
         steps, values = run.array(name)
         return torch.from_numpy(values[steps <= checkpoint.step]).to(job.device)
 

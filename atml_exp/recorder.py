@@ -48,6 +48,7 @@ class Checkpoint:
             metadata = file.metadata()
             tensors = unpacked({key: file.get_tensor(key) for key in file.keys()}, metadata)  # noqa: SIM118 (not a dict)
         self.step = int(metadata["step"])
+        self.updates = int(metadata.get("updates", self.step))
         self.seconds = float(metadata.get("seconds", 0))
         self.model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         self.optimiser = {k.removeprefix("optimiser."): v for k, v in tensors.items() if k.startswith("optimiser.")}
@@ -143,9 +144,21 @@ class RunWriter:
         """What the stage that ended at `step` left."""
         return Checkpoint(self._stage_file(step))
 
-    def keep(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor] | None = None) -> None:
-        """A checkpoint for good, with the optimiser's state where it is given; equal runs have equal files."""
-        Checkpoint.save(self._checkpoints / f"step_{step:08d}.safetensors", model, optimiser or {}, step=step)
+    def keep(
+        self,
+        step: int,
+        model: Mapping[str, Tensor],
+        optimiser: Mapping[str, Tensor] | None = None,
+        *,
+        updates: int | None = None,
+    ) -> None:
+        """A checkpoint for good, with the optimiser's state where it is given; equal runs have equal files.
+
+        updates: how many the optimiser has made, where that isn't `step`.
+        """
+        more = {"updates": updates} if optimiser and updates not in (None, step) else {}
+        path = self._checkpoints / f"step_{step:08d}.safetensors"
+        Checkpoint.save(path, model, optimiser or {}, step=step, **more)
 
     def finish(self, status: str, **info: Any) -> None:
         """Puts everything in its final form; run.json, written last, makes it count."""

@@ -77,6 +77,13 @@ def test_masks_hold_at_every_step(optimiser):
     assert (weights_at(done, LAST[0]) != weights_at(done, LAST[1])).any()
 
 
+def test_adam_begins_anew_in_each_round():
+    done = one("optimiser=adam", "optimiser.learning_rate=0.01", "recipe.rounds=1")
+    first = weights_at(done, FIRST[0] + 1) - weights_at(done, FIRST[0])
+    moved = first[first != 0].abs()
+    assert moved.max() == pytest.approx(0.01, rel=1e-3)  # its first step is η·g/|g|
+
+
 def test_a_later_mask_lies_within_the_earlier():
     for arm in ("ticket", "random"):
         done = one(f"recipe.arm={arm}")
