@@ -16,6 +16,7 @@ from atml_exp.models.cnn import cnn
 from atml_exp.models.linear import linear
 from atml_exp.models.mlp import mlp
 from atml_exp.models.resnet18 import resnet18
+from atml_exp.models.unconstrained_features import unconstrained_features
 
 SHAPE, K, N = (2, 6, 6), 3, 5
 SMALL = {
@@ -27,6 +28,7 @@ SMALL = {
     "cnn": partial(cnn, width=4, activation="silu"),
     "cnn_batch": partial(cnn, width=4, normalisation="batch"),
     "cnn_layer": partial(cnn, width=4, normalisation="layer"),
+    "unconstrained_features": partial(unconstrained_features, width=8),
 }
 MODELS = {**SMALL, "resnet18": resnet18}
 FILES = sorted((Path(__file__).parents[2] / "configs" / "model").glob("*.yaml"))
@@ -137,7 +139,7 @@ def test_examples_do_not_mix_in_eval_mode(make, data):
 
 
 def test_every_model_has_a_yaml():
-    assert {path.stem for path in FILES} == {"cnn", "linear", "mlp", "resnet18"}
+    assert {path.stem for path in FILES} == {"cnn", "linear", "mlp", "resnet18", "unconstrained_features"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
