@@ -10,6 +10,7 @@ from atml_exp.checks import check_dataset, check_probe
 from atml_exp.compose import compose
 from atml_exp.data import Dataset, Split
 from atml_exp.job import build_job
+from atml_exp.probe import OPTIMISER
 
 PROBES = sorted(p.stem for p in (Path(__file__).parents[1] / "configs" / "probe").glob("*.yaml"))
 
@@ -30,12 +31,16 @@ def test_there_are_probes_to_check():
 @pytest.mark.parametrize("name", PROBES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_probe_keeps_the_contract(name, dtype):
-    job = build_job(compose([f"probe=[{name}]", "model.width=8", "model.normalisation=batch", f"dtype={dtype}"]))
-    checked = [p for p in job.probes.values() if p.reads is None]
+    overrides = ["optimiser=adam", "model.width=8", "model.normalisation=batch", f"dtype={dtype}"]
+    job = build_job(compose([f"probe=[{name}]", *overrides]))
+    parameters = sum(p.numel() for p in job.model.parameters())
+    adam = {"square": torch.ones(parameters), "mean": torch.ones(parameters), "step": torch.tensor(5)}
+    checked = [p for p in job.probes.values() if p.reads in {None, OPTIMISER}]
     assert checked
     for probe in checked:
         data = job.data if probe.split == "both" else getattr(job.data, probe.split)
-        values = check_probe(probe.fn, job.model, data)
+        more = (adam,) if probe.reads == OPTIMISER else ()
+        values = check_probe(lambda model, data, fn=probe.fn, more=more: fn(model, data, *more), job.model, data)
         assert values
         assert all(isinstance(key, str) for key in values)
 
