@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from atml_exp.figures.claim import Claim, by_seed
 from atml_exp.figures.panels import band, each, log_axis, rows
 from atml_exp.figures.style import BLUE, GREY, VERMILLION, new_slide, slide, spans_decades
+from atml_exp.figures.terminal_phase import compared, starts
 
 __all__ = ["claims", "draw"]
 
@@ -47,8 +48,8 @@ def _panel(axes: Axes, table: pd.DataFrame, name: str) -> None:
     for loss, runs in each(found, "loss"):
         label, colour = LOSSES.get(loss, (loss, GREY))
         band(axes, runs, "epoch", colour, scale=scale, label=label)
-        if starts := _starts(table[table["loss"] == loss]):
-            axes.axvline(float(np.mean(list(starts.values()))), color=colour, linestyle=":", linewidth=2)
+        if begins := starts(table[table["loss"] == loss]):
+            axes.axvline(float(np.mean(list(begins.values()))), color=colour, linestyle=":", linewidth=2)
     values = scale * found["value"].to_numpy()
     if name == "nc4":
         axes.set_yscale("symlog", linthresh=1)
@@ -63,18 +64,6 @@ def _panel(axes: Axes, table: pd.DataFrame, name: str) -> None:
 
 def _metric(name: str) -> str:
     return name if "/" in name else f"neural_collapse/{name}"
-
-
-def _starts(table: pd.DataFrame) -> dict[str, float]:
-    """For each run the first epoch from which on the training error stays 0; without those where it doesn't."""
-    error = rows(table, "train/error").sort_values("step", kind="stable")
-    found = {}
-    for run, rows_ in error.groupby("run_id", observed=True):
-        above = rows_["epoch"][rows_["value"] > 0]
-        after = rows_["epoch"][rows_["epoch"] > (above.max() if len(above) else -1)]
-        if len(after):
-            found[str(run)] = float(after.min())
-    return found
 
 
 FALLING = {
@@ -117,10 +106,4 @@ def _ratio(begin: float, end: float) -> float:
 
 def _worse(table: pd.DataFrame, name: str, compare: Callable[[float, float], float]) -> float:
     """The larger of the losses' comparisons of a quantity at the begin and at the end of the terminal phase."""
-    starts = _starts(table)
-    compared = []
-    for run, series in rows(table, _metric(name)).groupby("run_id", observed=True):
-        series = series.sort_values("step", kind="stable")
-        begin = series[series["epoch"] >= starts[str(run)]]["value"].iloc[0]
-        compared.append(compare(begin, series["value"].iloc[-1]))
-    return max(compared)
+    return max(compared(table, _metric(name), compare))
