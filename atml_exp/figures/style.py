@@ -220,7 +220,8 @@ def label_lines(
     placed.sort(key=lambda row: row[1])
     lines = [1 + text.count("\n") for text, _, _ in placed]
     unit = 1.3 * size / 72 / _inches_high(axes)
-    for (text, _, colour), at in zip(placed, _spread([y for _, y, _ in placed], lines, unit), strict=True):
+    heights = [max(y, unit * n / 2) for (_, y, _), n in zip(placed, lines, strict=True)]  # not below the axis
+    for (text, _, colour), at in zip(placed, _spread(heights, lines, unit), strict=True):
         axes.text(1.015, at, text, color=colour, size=size, va="center", transform=axes.transAxes, clip_on=False)
 
 
