@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from atml_exp.compose import compose_each
 from atml_exp.errors import ConfigError
 from atml_exp.figure_spec import FigureSpec, figure_names, figure_spec
+from atml_exp.validate import validate
 
 TEXT = {
     "title": "T",
@@ -95,3 +97,15 @@ def test_every_figure_has_three_scales_and_says_what_it_shows(name):
     assert found.papers
     for scale in found.scales:
         assert found.jobs(scale)
+
+
+@pytest.mark.parametrize("name", figure_names())
+def test_what_each_scale_would_run_is_valid(name):
+    """The first and the last job of each sweep: a scale that nobody has run yet is no misspelt one."""
+    spec = figure_spec(name)
+    for scale in spec.scales:
+        of_sweep: dict[str, list[list[str]]] = {}
+        for sweep, job in spec.jobs(scale):
+            of_sweep.setdefault(sweep, []).append(job)
+        for config in compose_each([job for jobs in of_sweep.values() for job in (jobs[0], jobs[-1])]):
+            validate(config)

@@ -53,9 +53,9 @@ def band(
     return at, mean
 
 
-def thousands(axes: Axes) -> None:
-    """Large numbers on the x axis as 20k."""
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(6))
+def thousands(axes: Axes, intervals: int = 6) -> None:
+    """Large numbers on the x axis as 20k, at most so many intervals."""
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(intervals))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}"))
 
 
