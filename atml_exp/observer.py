@@ -254,6 +254,10 @@ class Observer:
 
 
 def _of_mask(mask: Mapping[str, Tensor]) -> dict[str, float]:
-    """The kept fraction of what can be pruned, and how many layers have nothing left."""
+    """What is kept of the weights that can be pruned, as fraction and number; how many layers have nothing left."""
     weights = prunable(mask)
-    return {"mask/density": density_of(weights), "mask/emptied_layers": float(len(emptied(weights)))}
+    return {
+        "mask/density": density_of(weights),
+        "mask/weights": float(sum(int(kept.sum()) for kept in weights.values())),
+        "mask/emptied_layers": float(len(emptied(weights))),
+    }

@@ -15,7 +15,7 @@ from measuring import Options, Row
 from rich.console import Console
 from rich.table import Table
 
-PARTS = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("main", "measuring"))
+PARTS = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("main", "measuring", "tuning"))
 LIBRARIES = ("numpy", "scipy", "torch", "ripser", "pyhessian", "curvlinops-for-pytorch")
 
 

@@ -12,6 +12,8 @@ from sklearn.metrics import pairwise_distances
 from atml_exp.probes.fractal_dimension import PHDimension, ph_dimension
 from atml_exp.spanning_tree import lifetimes
 
+__all__ = ["diagram", "measure"]
+
 NUM_POINTS, DIMENSION, MOST_ROUNDS = 1_000, 10_000, 3
 
 
@@ -24,7 +26,7 @@ def measure(options: Options) -> list[Row]:
         "each": partial(_from_points, walk, ours),
         "shared": partial(_from_distances, walk, ours),
         "our diagram": partial(lifetimes, walk),
-        "diagram": partial(_diagram, walk),
+        "diagram": partial(diagram, walk),
     }
     timed = {name: partial(wall, action) for name, action in contestants.items()}
     times = interleaved(timed, min(options.repeats, MOST_ROUNDS))
@@ -34,7 +36,7 @@ def measure(options: Options) -> list[Row]:
         speed(what, times["ours"], "ripser on the points of each", times["each"], 10.0),
         speed(what, times["ours"], "ripser on distances made once", times["shared"], 10.0),
         speed("ph: one diagram of all points", times["our diagram"], "ripser", times["diagram"], 1.0),
-        _agreement("ph: largest relative difference, lifetimes", lifetimes(walk), _diagram(walk)),
+        _agreement("ph: largest relative difference, lifetimes", lifetimes(walk), diagram(walk)),
         _agreement("ph: largest relative difference, sums", ours.weighted_sums, _from_distances(walk, ours)),
     ]
 
@@ -51,20 +53,20 @@ def _orders(found: PHDimension) -> list[np.ndarray]:
 
 
 def _from_points(points: np.ndarray, found: PHDimension) -> np.ndarray:
-    return np.array([[_diagram(points[o[: int(n)]]).sum() for n in found.sizes] for o in _orders(found)])
+    return np.array([[diagram(points[o[: int(n)]]).sum() for n in found.sizes] for o in _orders(found)])
 
 
 def _from_distances(points: np.ndarray, found: PHDimension) -> np.ndarray:
     distances = pairwise_distances(points)
     return np.array(
         [
-            [_diagram(distances[np.ix_(o[: int(n)], o[: int(n)])], distance_matrix=True).sum() for n in found.sizes]
+            [diagram(distances[np.ix_(o[: int(n)], o[: int(n)])], distance_matrix=True).sum() for n in found.sizes]
             for o in _orders(found)
         ]
     )
 
 
-def _diagram(values: np.ndarray, **options: Any) -> np.ndarray:
+def diagram(values: np.ndarray, **options: Any) -> np.ndarray:
     """Finite lifetimes of PH₀ alone, ascending."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The input point cloud has more columns than rows")

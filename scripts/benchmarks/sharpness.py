@@ -3,8 +3,6 @@
 import copy
 import statistics
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
@@ -15,6 +13,7 @@ from measuring import Options, Row, interleaved, speed, wall
 from pyhessian import hessian as PyHessian
 from scipy.sparse.linalg import eigsh
 from torch import nn
+from tuning import Tuned, tuned
 
 from atml_exp.data import Split
 from atml_exp.datasets.digits import digits
@@ -23,18 +22,8 @@ from atml_exp.models.mlp import mlp
 from atml_exp.probes.sharpness import hessian_top_eigenvalues
 
 ACCURACY = 1e-4
-TOLERANCES = [10.0**-n for n in range(8)]
 TRIALS = 10
 EPOCHS = 60
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """A method at the setting that it needs: run(seed) → λ_max; its largest relative error over the trials."""
-
-    run: Callable[[int], float]
-    error: float
-    seconds: float
 
 
 def measure(options: Options) -> list[Row]:
@@ -49,16 +38,18 @@ def measure(options: Options) -> list[Row]:
 
 def _rows(name: str, model: nn.Module, data: Split, options: Options) -> list[Row]:
     truth = _reference(model, data)
-    tuned = {
-        "ours": _tuned([partial(_ours, model, data)], truth),
-        "PyHessian": _tuned([partial(_pyhessian, model, data)], truth),
-        "curvlinops + eigsh": _tuned([partial(_curvlinops, model, data, n) for n in (None, 12, 6)], truth),
+    methods = {
+        "ours": tuned([partial(_ours, model, data)], truth, ACCURACY, trials=TRIALS),
+        "PyHessian": tuned([partial(_pyhessian, model, data)], truth, ACCURACY, trials=TRIALS),
+        "curvlinops + eigsh": tuned(
+            [partial(_curvlinops, model, data, n) for n in (None, 12, 6)], truth, ACCURACY, trials=TRIALS
+        ),
     }
-    times = interleaved({n: partial(_timed, t, count()) for n, t in tuned.items()}, options.repeats)
-    rivals = sorted((n for n in tuned if n != "ours"), key=lambda n: statistics.median(times[n]))
+    times = interleaved({n: partial(_timed, t, count()) for n, t in methods.items()}, options.repeats)
+    rivals = sorted((n for n in methods if n != "ours"), key=lambda n: statistics.median(times[n]))
     return [
         speed(
-            f"sharpness: {name}, errors {tuned['ours'].error:.0e} and {tuned[rival].error:.0e}",
+            f"sharpness: {name}, errors {methods['ours'].error:.0e} and {methods[rival].error:.0e}",
             times["ours"],
             rival,
             times[rival],
@@ -68,32 +59,10 @@ def _rows(name: str, model: nn.Module, data: Split, options: Options) -> list[Ro
     ]
 
 
-def _timed(tuned: Tuned, seeds: "count[int]") -> float:
+def _timed(method: Tuned, seeds: "count[int]") -> float:
     """With the start vectors that the accuracy was established for, one after another."""
     seed = next(seeds) % TRIALS
-    return wall(lambda: tuned.run(seed))
-
-
-def _tuned(variants: list[Callable[[float, int], float]], truth: float) -> Tuned:
-    """The fastest of a method's variants, each at the loosest tolerance that is accurate enough."""
-    found = [t for variant in variants if (t := _loosened(variant, truth)) is not None]
-    if not found:
-        raise RuntimeError(f"{variants[0]} doesn't reach a relative error of {ACCURACY} at any tolerance")
-    return min(found, key=lambda t: t.seconds)
-
-
-def _loosened(variant: Callable[[float, int], float], truth: float) -> Tuned | None:
-    for tolerance in TOLERANCES:
-        run = partial(variant, tolerance)
-        if all(abs(run(seed) - truth) <= ACCURACY * truth for seed in range(TRIALS)):
-            return _tried(run, truth)
-    return None
-
-
-def _tried(run: Callable[[int], float], truth: float) -> Tuned:
-    errors: list[float] = []
-    seconds = [wall(lambda seed=seed: errors.append(abs(run(seed) - truth) / truth)) for seed in range(TRIALS)]
-    return Tuned(run, max(errors), statistics.median(seconds))
+    return wall(lambda: method.run(seed))
 
 
 def _ours(model: nn.Module, data: Split, tolerance: float, seed: int) -> float:
