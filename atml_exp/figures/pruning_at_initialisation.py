@@ -16,7 +16,6 @@ from atml_exp.figures.style import (
     PURPLE,
     SKY,
     VERMILLION,
-    label_lines,
     new_slide,
     slide,
 )
@@ -53,20 +52,17 @@ def draw(table: pd.DataFrame) -> Figure:
 def _errors(axes: Axes, table: pd.DataFrame) -> None:
     last = last_values(rows(table, "test/error"))
     before = last[last["sweep"] != AFTER]
-    labels = []
     for criterion, (label, colour, style) in CRITERIA.items():
         runs = before[before[CRITERION] == criterion]
         if len(runs):
-            _, mean = band(axes, runs, DENSITY, colour, scale=100, linestyle=style, marker="o", markersize=5)
-            labels.append((label, float(mean[0]), colour))
+            band(axes, runs, DENSITY, colour, scale=100, linestyle=style, marker="o", markersize=5, label=label)
     after = last[last["sweep"] == AFTER]
     if len(after):
-        _, mean = band(axes, after, DENSITY, BLACK, scale=100, marker="s", markersize=5)
-        labels.append((AFTER, float(mean[0]), BLACK))
+        band(axes, after, DENSITY, BLACK, scale=100, marker="s", markersize=5, label=AFTER)
     axes.axhline(100 * (1 - 1 / table["num_classes"].iloc[0]), color=GREY, linestyle=":", linewidth=2)
     axes.set_ylim(0, 100)
     axes.set_ylabel("test error (%)")
-    label_lines(axes, labels, size=15)
+    axes.legend(loc="upper left")
 
 
 def _emptied(axes: Axes, table: pd.DataFrame) -> None:

@@ -7,3 +7,8 @@ def test_the_last_reading_at_each_density_counts(runs, together):
     other = runs(("mask/density", [1, 0.25]), ("test/error", [0.1, 0.4]))
     found = at_each_density(together(first, other), "test/error")
     assert found[["density", "value"]].to_numpy().tolist() == [[1, 0.2], [0.5, 0.3], [1, 0.1], [0.25, 0.4]]
+
+
+def test_a_net_that_is_not_pruned_is_dense(runs):
+    found = at_each_density(runs(("test/error", [0.9, 0.2])), "test/error")
+    assert found[["density", "value"]].to_numpy().tolist() == [[1, 0.2]]

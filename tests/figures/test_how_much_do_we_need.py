@@ -24,28 +24,20 @@ def table_of(runs, together, seed=0, **changes):
 
 def test_claims_hold_where_wide_nets_are_pruned_better(runs, together):
     claims = check_figure(figure, together(table_of(runs, together), table_of(runs, together, seed=1)))
-    assert [claim.verdict for claim in claims] == ["holds", "holds", "holds", "does not hold"]
+    assert [claim.verdict for claim in claims] == ["holds"] * 3
     # of the narrow nets only the one of 500 weights lies in the range of the widest, pruned to 200 and to 1000
     assert claims[0].measured == pytest.approx(100 * (0.05 - 0.0422), abs=0.03)
     assert claims[2].measured == 0.1
-    assert claims[3].measured == pytest.approx(250 / 100)  # 100, 250 and 200 weights
 
 
 @pytest.mark.parametrize(
     ("failing", "changes"),
     [
-        ([0, 3], {"w128": (0.09, 0.09, 0.095)}),
-        ([0, 1, 2, 3], {"w128": (0.04, 0.10, 0.3)}),
-        ([1, 3], {"w32": (0.05, 0.07, 0.2)}),
+        ([0], {"w128": (0.09, 0.09, 0.095)}),
+        ([0, 1, 2], {"w128": (0.04, 0.10, 0.3)}),
+        ([1], {"w32": (0.05, 0.07, 0.2)}),
     ],
 )
 def test_each_claim_can_fail(runs, together, failing, changes):
     claims = figure.claims(table_of(runs, together, **changes))
     assert [i for i, claim in enumerate(claims) if claim.verdict != "holds"] == failing
-
-
-def test_the_last_claim_holds_of_equal_needs(runs, together):
-    claims = figure.claims(table_of(runs, together, w32=(0.05, 0.07, 0.2), w128=(0.04, 0.04, 0.045)))
-    assert claims[3].measured == pytest.approx(500 / 100)
-    claims = figure.claims(table_of(runs, together, w8=(0.1, 0.1, 0.3), w32=(0.05, 0.05, 0.05)))
-    assert claims[3].measured == pytest.approx(200 / 50)
