@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from atml_exp.data import Split
+from atml_exp.masks import prunable
 from atml_exp.observer import Observer
 from atml_exp.optimisers.momentum import Momentum
 from atml_exp.optimisers.optimiser import Optimiser
@@ -26,16 +27,20 @@ def trained(
     optimiser: Optimiser | None = None,
     steps: int | str = "60ep",
     batch_size: int | None = 64,
+    pruned: bool = False,
 ) -> nn.Module:
     """A copy of `model`, in eval mode, trained on from its weights and batch-norm statistics by the runs' own loop.
 
     seed: of the order of the data (and of dropout): equal seeds give equal nets. optimiser: from its initial state,
-    momentum 0; SGD with momentum 0.9 by default. The learning rate is constant. The model stays untouched.
+    momentum 0; SGD with momentum 0.9 by default. The learning rate is constant. pruned: what is exactly 0 among the
+    weights that can be pruned has been, and stays 0. The model stays untouched.
     Raises ValueError where the loss or the weights stop being finite.
     """
     start = specimen(model, {**dict(model.named_parameters()), **dict(model.named_buffers())})
     stochastic = draws_randomness(start, data.x[:2], data.y[:2], loss)
     population = assemble([start], [seed], stochastic=stochastic)
+    if pruned:
+        population = population.masked(_not_pruned(start, population))
     bench = Bench(
         splits=[data],
         loss_fn=loss,
@@ -48,6 +53,12 @@ def trained(
     if not all(end.finite()):
         raise ValueError(f"training a net with seed {seed} diverged: its weights are not finite")
     return specimen(model, end.replica(0))
+
+
+def _not_pruned(model: nn.Module, population: Population) -> Tensor:
+    parameters = dict(model.named_parameters())
+    kept = {name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters.items()}
+    return population.layout.vector({**kept, **{name: p != 0 for name, p in prunable(parameters).items()}})
 
 
 class _Nobody(Observer):

@@ -68,3 +68,17 @@ def test_dropout_is_drawn_from_the_seed():
 def test_a_training_that_diverges_is_refused():
     with pytest.raises(ValueError, match="training a net with seed 5 diverged"):
         TRAIN(net(), DATA, seed=5, loss=lambda o, y: o.square().mean(), optimiser=SGD(1e30), steps=50)
+
+
+def test_what_is_pruned_stays_so():
+    """Weights of 0 stay 0, and the others are trained; without the option they grow back."""
+    pruned = net()
+    with torch.no_grad():
+        pruned.output.weight[:, :2] = 0.0
+        pruned.output.bias[1] = 0.0  # a bias isn't pruned
+    options = {"loss": cross_entropy, "seed": 0, "steps": 5, "batch_size": 4}
+    kept, regrown = (trained(pruned, DATA, **options, pruned=flag) for flag in (True, False))
+    assert not kept.output.weight[:, :2].any()
+    assert (kept.output.weight[:, 2:] != 0).all()
+    assert kept.output.bias[1] != 0
+    assert regrown.output.weight[:, :2].any()

@@ -25,6 +25,7 @@ def instability(
     optimiser: Optimiser | None = None,
     steps: Duration = "60ep",
     batch_size: PositiveInt | None = 64,
+    pruned: bool = False,
     num_points: PositiveInt = 31,
     seed: NonNegativeInt = 0,
     chunk_size: PositiveInt | None = None,
@@ -37,8 +38,9 @@ def instability(
     starts from its initial state, since of the past only the weights are known (the paper keeps the momentum).
     `seed` draws the two orders, the same at every k; with batch_size None there are none, and the barrier is 0.
 
-    optimiser: SGD with momentum 0.9 by default. Returns `train_loss`, `test_loss`, `train_error`, `test_error`: the
-    barriers, see `linear_barrier`; `distance`: between the children; and the arrays `alphas` (n,) and
+    optimiser: SGD with momentum 0.9 by default. pruned: the children of a sparse net are as sparse: what is exactly
+    0 stays so. Returns `train_loss`, `test_loss`, `train_error`, `test_error`: the barriers, see
+    `linear_barrier`; `distance`: between the children; and the arrays `alphas` (n,) and
     `train_loss_path`, …: the values on the line. Raises ValueError where a child diverges.
     """
     children = [
@@ -50,6 +52,7 @@ def instability(
             optimiser=optimiser,
             steps=steps,
             batch_size=batch_size,
+            pruned=pruned,
         )
         for number in range(2)
     ]

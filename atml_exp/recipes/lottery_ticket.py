@@ -23,6 +23,7 @@ def lottery_ticket(
     keep: Density = 0.8,
     rewind_to: Duration = "0it",
     scope: PruningScope = "global",
+    look_at: Literal["trained", "untrained"] = "trained",
     steps: Duration = "30ep",
     batch_size: PositiveInt | None = 64,
     evaluate_every: Schedule = "end",
@@ -37,18 +38,30 @@ def lottery_ticket(
     ticket: what was found. redrawn: its masks with other initial weights, trained from step 0. shuffled: its masks
     with the kept places of each layer drawn anew, the ticket's weights. random: random masks of the same densities
     over all layers. dense: nothing is pruned; one training.
+
+    look_at: `trained` measures each net while it is trained and at its end; `untrained` only as it is before, which
+    is what a probe such as `instability` asks of a ticket. Then no control is trained.
     """
     train = partial(fit, steps=steps, batch_size=batch_size, evaluate_every=evaluate_every)
+    measured = look_at == "trained"
+
+    def look(net: Population) -> Population:
+        """The net measured: trained, or stopped where it stands."""
+        return train(net) if measured else train(net, until=f"{net.step}it")
+
     early = train(population, until=rewind_to) if rewind_to not in (0, "0it", "0ep") else population
-    found = result = train(early)
+    result = look(early)
+    found = result if measured else train(early, measured=False)
     for k in range(1, 1 if arm == "dense" else rounds + 1):
         criterion: Criterion = "random" if arm == "random" else "magnitude"
         ticket = early.masked(pruned(fit, found, keep**k, criterion=criterion, scope=scope).kept)
-        if arm in ("ticket", "random"):
-            found = result = train(ticket)
-            continue
-        control = redrawn(fit, ticket, k) if arm == "redrawn" else early.masked(shuffled_mask(ticket, k))
-        result = train(control)
+        if arm == "redrawn":
+            result = look(redrawn(fit, ticket, k))
+        elif arm == "shuffled":
+            result = look(early.masked(shuffled_mask(ticket, k)))
+        else:
+            result = look(ticket)
         if k < rounds:
-            found = train(ticket, measured=False)
+            is_it = measured and arm in ("ticket", "random")
+            found = result if is_it else train(ticket, measured=False)
     return result

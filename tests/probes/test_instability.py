@@ -69,3 +69,16 @@ def test_keeps_the_contract_of_probes():
         lambda m, _: instability(m, DATA, steps=3, batch_size=8), net(normalisation="batch"), DATA.train
     )
     assert found["alphas"].shape == found["test_error_path"].shape == (31,)
+
+
+def test_children_of_a_sparse_net_are_as_sparse():
+    """Where all but the biases is pruned, the children differ in the biases alone."""
+    sparse = net()
+    with torch.no_grad():
+        for parameter in sparse.parameters():
+            if parameter.dim() > 1:
+                parameter.zero_()
+    found, dense = (instability(sparse, DATA, pruned=flag, **OPTIONS) for flag in (True, False))
+    path = found["train_loss_path"]
+    assert path.max() <= max(path[0], path[-1]) + 1e-12  # convex in the last bias, which alone is trained
+    assert 0 < found["distance"] < dense["distance"]

@@ -124,6 +124,16 @@ def test_dense_is_one_training_of_the_unpruned_net():
     assert done.series("mask/density")[1].tolist() == []
 
 
+@pytest.mark.parametrize(("arm", "second"), [("ticket", 23), ("random", 23), ("shuffled", 33), ("redrawn", 36)])
+def test_untrained_nets_are_those_that_would_be_trained(arm, second):
+    """look_at=untrained measures the weights with which the trainings of look_at=trained begin. second: when."""
+    trained, untrained = one(f"recipe.arm={arm}"), one(f"recipe.arm={arm}", "recipe.look_at=untrained")
+    steps, _ = untrained.array("trajectory/weights")
+    assert steps.tolist()[-3:] == [3, 13, 24]
+    for here, there in zip([3, 13, 24], [3, FIRST[0], second], strict=True):
+        assert torch.equal(weights_at(untrained, here), weights_at(trained, there))
+
+
 def test_structured_tickets_lose_whole_units_with_their_biases():
     done = one("recipe.scope=unit", "recipe.rounds=1")
     mask, biases = kept(done, FIRST[0]), named(done, FIRST[0])
