@@ -75,6 +75,8 @@ def _schedules(config: Mapping[str, Any]) -> str:
 
 
 def _batches(recipe: Mapping[str, Any]) -> str:
+    if "steps" not in recipe:
+        return "the whole training set at once, in closed form"
     size = recipe.get("batch_size")
     drawn = f"mini-batches of {size}" if size else "the whole training set"
     drawn += " drawn with replacement" if recipe.get("replacement") else ""

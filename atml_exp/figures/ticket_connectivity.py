@@ -69,9 +69,9 @@ def _barriers(table: pd.DataFrame) -> pd.DataFrame:
     """For each run and density: `value`, the barrier, and `error`, the children's mean test error, in per cent."""
     found = at_each_density(table, "instability/test_error")
     errors = []
-    for row in found.itertuples():
-        steps, paths = Run(row.directory).array("instability/test_error_path")
-        path = np.asarray(paths[steps.tolist().index(row.step)], dtype=float)
+    for directory, step in zip(found["directory"], found["step"], strict=True):
+        steps, paths = Run(str(directory)).array("instability/test_error_path")
+        path = np.asarray(paths[steps.tolist().index(step)], dtype=float)
         errors.append(50 * (path[0] + path[-1]))
     return found.assign(value=100 * found["value"], error=errors, density=found["density"].round(4))
 

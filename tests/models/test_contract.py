@@ -13,8 +13,10 @@ from torch.func import functional_call, grad, jvp, stack_module_state, vmap
 
 from atml_exp.losses.cross_entropy import cross_entropy
 from atml_exp.models.cnn import cnn
+from atml_exp.models.first_features import first_features
 from atml_exp.models.linear import linear
 from atml_exp.models.mlp import mlp
+from atml_exp.models.random_features import random_features
 from atml_exp.models.resnet18 import resnet18
 from atml_exp.models.unconstrained_features import unconstrained_features
 
@@ -28,6 +30,8 @@ SMALL = {
     "cnn": partial(cnn, width=4, activation="silu"),
     "cnn_batch": partial(cnn, width=4, normalisation="batch"),
     "cnn_layer": partial(cnn, width=4, normalisation="layer"),
+    "first_features": partial(first_features, width=4, initialisation="he"),
+    "random_features": partial(random_features, width=8),
     "unconstrained_features": partial(unconstrained_features, width=8),
 }
 MODELS = {**SMALL, "resnet18": resnet18}
@@ -139,7 +143,7 @@ def test_examples_do_not_mix_in_eval_mode(make, data):
 
 
 def test_every_model_has_a_yaml():
-    assert {path.stem for path in FILES} == {"cnn", "linear", "mlp", "resnet18", "unconstrained_features"}
+    assert {path.stem for path in FILES} == {name for name in MODELS if not name.startswith(("mlp_", "cnn_"))}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
