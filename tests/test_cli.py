@@ -13,6 +13,9 @@ import torch
 
 from atml_exp.runs import Run
 
+CONFIGS = Path(__file__).parents[1] / "configs"
+MODELS = ", ".join(sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml")))
+
 SMALL = (
     "dataset=gaussian_mixture",
     "model.width=4",
@@ -41,11 +44,11 @@ REFUSED = {
     "key below a value": ("model.width.x=8", "model.width has no key 'x'"),
     "new key": ("+model.widht=8", "model.widht = 8", "depth, width, ", "did you mean width?"),
     "new key at the top": ("+foo=1", "foo = 1", "the top level has no key 'foo'", "seed, device"),
-    "choice": ("model=mpl", "model = mpl", "cnn, linear, mlp, resnet18", "did you mean mlp?"),
+    "choice": ("model=mpl", "model = mpl", MODELS, "did you mean mlp?"),
     "choice in a list": ("probe=[sharpness,prunning]", "probe = prunning", "did you mean pruning?"),
     "choice of a value": ("model.activation=rellu", "relu, leaky_relu, ", "did you mean relu?"),
     "two where one belongs": ("model=[mlp,cnn]", "model = [mlp,cnn]: one choice only"),
-    "none where one belongs": ("model=null", "model = null", "allowed: cnn, linear, mlp, resnet18\n"),
+    "none where one belongs": ("model=null", "model = null", f"allowed: {MODELS}\n"),
     "added twice": (
         "+dataset/wrapper=subset +dataset/wrapper=label_noise",
         "+dataset/wrapper=subset: dataset/wrapper is chosen twice",
@@ -194,7 +197,8 @@ def test_a_folder_of_configs_is_searched_too(command, tmp_path):
     assert command("--config-dir=mine", *SMALL, "model=tiny", "model.width=3").code == 0
     (directory,) = runs(tmp_path)
     assert Run(directory).config["model"]["width"] == 3
-    assert "allowed: cnn, linear, mlp, resnet18, tiny" in command("--config-dir=mine", "model=tyny").message
+    allowed = ", ".join(sorted([*MODELS.split(", "), "tiny"]))
+    assert f"allowed: {allowed};" in command("--config-dir=mine", "model=tyny").message
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,7 @@ def test_completion_offers_groups_choices_and_keys(command, monkeypatch, line, o
 def test_help_names_the_groups_and_does_without_torch(tmp_path):
     ended = python("-X", "importtime", "-m", "atml_exp", "--help")
     assert ended.returncode == 0
-    assert all(word in ended.stdout for word in ("model: cnn, linear, mlp", "dataset/wrapper:", "examples:"))
+    assert all(word in ended.stdout for word in (f"model: {MODELS}", "dataset/wrapper:", "examples:"))
     assert "atml_exp.cli" in ended.stderr
     assert not any(line.endswith((" torch", " pandas", " sklearn")) for line in ended.stderr.splitlines())
 

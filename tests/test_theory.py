@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from atml_exp.theory import min_norm_risk
+from atml_exp.theory import gradient_descent_risk, min_norm_risk
 
 
 @pytest.mark.parametrize("p", [0, 3, 10, 17, 24, 40, 60])
@@ -46,3 +46,26 @@ def test_refusals():
     for n, p, noise in ((0, 1, 0.1), (5, -1, 0.1), (5, 4, 0.1), (5, 1, -0.1), (5, 1, math.nan)):
         with pytest.raises(ValueError, match=rf"n = {n}, p = {p}, noise_variance = {noise}: allowed are"):
             min_norm_risk(n, p, [1.0, 2.0, 3.0], noise)
+
+
+def test_the_risk_of_gradient_descent_is_that_of_simulations():
+    """Of two scales, of which the fast one fits noise before the slow one is learnt: it falls, rises and falls."""
+    n, d, noise, rate, steps = 4000, 11, 400.0, 0.1, 2000
+    lam = np.array([1.0] * 10 + [0.01])
+    beta = np.array([0.3] * 10 + [10.0])
+    generator = np.random.default_rng(0)
+    found = np.zeros(steps + 1)
+    for _ in range(60):
+        x = generator.standard_normal((n, d)) * np.sqrt(lam)
+        y = x @ beta + math.sqrt(noise) * generator.standard_normal(n)
+        h, b, w = x.T @ x / n, x.T @ y / n, np.zeros(d)
+        for step in range(steps + 1):
+            found[step] += (noise + lam @ (w - beta) ** 2) / 60
+            w = w - rate * (h @ w - b)
+    theory = gradient_descent_risk(np.arange(steps + 1), lam, beta, noise, n, rate)
+    excess = (found - noise) / (theory - noise)
+    assert np.abs(excess - 1).max() < 0.15
+    first = theory[:100].argmin()
+    assert theory[first] < theory[0]
+    assert theory[first:400].max() > theory[first] + 0.1
+    assert theory[-1] < theory[first]

@@ -20,16 +20,21 @@ def linear_regression(
     noise_std: NonNegative = 0.1,
     num_train: PositiveInt = 200,
     num_test: PositiveInt = 1000,
+    teacher: list[float] | None = None,
     seed: NonNegativeInt = 0,
 ) -> Dataset:
     """y = x·w* + noise: x (N, D) ~ N(0, diag λ), noise ~ N(0, noise_std²), y (N,), all float64.
 
     The coordinate axes are the covariance's eigenvectors and λ is `eigenvalues(spectrum, D)`; w* is
-    `optimal_weights(D, seed)`. The expected squared error of w is Σ_i λ_i(w_i − w*_i)² + noise_std²
-    (without a factor ½).
+    `teacher`, D numbers, by default `optimal_weights(D, seed)`. The expected squared error of w, without a factor
+    ½, is Σ_i λ_i(w_i − w*_i)² + noise_std². ConfigError where spectrum or teacher lists other than D numbers.
     """
     scale = eigenvalues(spectrum, dimension).sqrt()
-    weights = optimal_weights(dimension, seed)
+    weights = optimal_weights(dimension, seed) if teacher is None else torch.tensor(teacher, dtype=torch.float64)
+    if len(weights) != dimension:
+        raise ConfigError(
+            f"dataset.teacher lists {len(weights)} weights and dataset.dimension={dimension}: they must be equal"
+        )
 
     def sample(purpose: str, num_examples: int) -> Split:
         generator = stream(seed, f"linear_regression/{purpose}")

@@ -57,3 +57,10 @@ def test_shapes_types_and_seed():
 def test_a_spectrum_of_another_length_is_refused():
     with pytest.raises(ConfigError, match=r"dataset.spectrum lists 3 eigenvalues and dataset.dimension=20"):
         linear_regression(spectrum=SPECTRUM)
+
+
+def test_the_teacher_can_be_given():
+    data = linear_regression(dimension=3, noise_std=0, teacher=[1.0, -2.0, 0.5])
+    torch.testing.assert_close(data.train.y, data.train.x @ torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64))
+    with pytest.raises(ConfigError, match=r"dataset\.teacher lists 2 weights and dataset\.dimension=3"):
+        linear_regression(dimension=3, teacher=[1.0, 2.0])
