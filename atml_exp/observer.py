@@ -176,24 +176,28 @@ class Observer:
     ) -> dict[int, dict[str, Mapping[str, Value]]]:
         """{replica: {probe: values}} of the probes that can measure several replicas at once."""
         found: dict[int, dict[str, Mapping[str, Value]]] = {r: {} for r in replicas}
-        if len(replicas) < 2:
-            return found
-        data = [self.recordings[r].data for r in replicas]
-        state = population.named
-        if len(replicas) < population.size:
-            state = {name: tensor[list(replicas)] for name, tensor in state.items()}
-        for name in names:
-            try:
-                values = measure_each(self._probes[name], population.model, state, data) or ()
-            except DataChangedError:
-                raise
-            except Exception as error:  # one by one, each replica gets its numbers or its own reason
-                log.info("probe %s is measured replica by replica: %s", name, error)
+        for members in population.alike(replicas):
+            if len(members) < 2:
                 continue
-            for r, value in zip(replicas, values, strict=False):
-                if value is not None:
-                    found[r][name] = value
+            state = population.named_of(members)
+            for name in names:
+                for r, value in zip(members, self._each(name, population, members, state), strict=False):
+                    if value is not None:
+                        found[r][name] = value
         return found
+
+    def _each(
+        self, name: str, population: Population, replicas: Sequence[int], state: Mapping[str, Tensor]
+    ) -> Sequence[Mapping[str, Value] | None]:
+        """A probe's values for replicas of one width; empty where it measures them one by one."""
+        data = [self.recordings[r].data for r in replicas]
+        try:
+            return measure_each(self._probes[name], population.model_of(replicas[0]), state, data) or ()
+        except DataChangedError:
+            raise
+        except Exception as error:  # one by one, each replica gets its numbers or its own reason
+            log.info("probe %s is measured replica by replica: %s", name, error)
+            return ()
 
     def _measure_replica(
         self,
@@ -231,7 +235,8 @@ class Observer:
             return torch.from_numpy(recording.writer.recorded(array)).to(like.device)
 
         try:
-            values = measure(self._probes[name], population.model, population.replica(r), recording.data, recorded)
+            model, state = population.model_of(r), population.replica(r)
+            values = measure(self._probes[name], model, state, recording.data, recorded)
             return scalars_and_arrays(name, values)
         except DataChangedError:
             raise

@@ -6,7 +6,7 @@ job run alone, since every draw comes from its own seed and no operation mixes r
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from atml_exp.batches import Batch
 from atml_exp.errors import ConfigError
 from atml_exp.layout import Layout
 from atml_exp.optimisers.optimiser import Optimiser, State
+from atml_exp.padding import Padding, pad
 from atml_exp.seeds import seeded_globally
 from atml_exp.tracing import traced
 
@@ -45,6 +46,7 @@ class Population:
     state: the optimiser's. step: where in the schedule it is. began: the step at which the optimiser began. loss:
     of the latest mini-batch, () or (R,).
     mask: True where a weight is trained, False where it has been pruned and stays 0, shaped like w; None: all are.
+    padding: where the replicas differ in width; w is then in the layout of the widest.
     seeds: one for each replica. recordable: the model's code is known to do the same operations at each step.
     recorded: the gradient as operations, for each shape of a mini-batch.
     """
@@ -59,6 +61,7 @@ class Population:
     began: int = 0
     loss: Tensor | None = None
     mask: Tensor | None = None
+    padding: Padding | None = None
     stochastic: bool = False
     recordable: bool = False
     recorded: dict[Any, Callable[..., Any]] = field(default_factory=dict, repr=False, compare=False)
@@ -73,19 +76,49 @@ class Population:
         return self.size > 1
 
     def replica(self, r: int) -> dict[str, Tensor]:
-        """Parameters and buffers of replica r by name, as in its state_dict: views, not copies."""
+        """Parameters and buffers of replica r by name, as in its state_dict: views where it isn't padded."""
         row = self.w[r] if self.stacked else self.w
         buffers = {n: b[r] for n, b in self.buffers.items()} if self.stacked else self.buffers
-        return {**self.layout.named(row), **buffers}
+        return {**self._named(r, row), **buffers}
 
-    @property
-    def named(self) -> dict[str, Tensor]:
-        """Parameters and buffers by name, with the leading axis (R, …) where stacked: views."""
-        return {**self.layout.named(self.w), **self.buffers}
+    def model_of(self, r: int) -> nn.Module:
+        """The module that gives the weights of replica r their meaning."""
+        return self.model if self.padding is None else self.padding.models[r]
+
+    def alike(self, replicas: Sequence[int]) -> list[list[int]]:
+        """The replicas in groups of one width."""
+        if self.padding is None:
+            return [list(replicas)]
+        found: dict[Layout, list[int]] = {}
+        for r in replicas:
+            found.setdefault(self.padding.layouts[r], []).append(r)
+        return list(found.values())
+
+    def named_of(self, replicas: Sequence[int]) -> dict[str, Tensor]:
+        """Parameters and buffers by name, stacked (len(replicas), …), of replicas of one width."""
+        if len(replicas) == self.size and self.padding is None:
+            return {**self.layout.named(self.w), **self.buffers}
+        each = [self.replica(r) for r in replicas]
+        return {name: torch.stack([one[name] for one in each]) for name in each[0]}
 
     def optimiser_state(self, r: int) -> State:
-        """The optimiser's state of replica r: views."""
-        return {n: s[r] for n, s in self.state.items()} if self.stacked else self.state
+        """The optimiser's state of replica r: views where its width is the widest."""
+        state = {n: s[r] for n, s in self.state.items()} if self.stacked else self.state
+        return state if self.padding is None else {n: self.padding.own(r, s) for n, s in state.items()}
+
+    def row(self, r: int, vector: Tensor) -> Tensor:
+        """A vector of replica r's weights, or of its optimiser's state, as a row of the population's."""
+        return vector if self.padding is None else self.padding.widened(r, vector)
+
+    def vector(self, r: int, named: Mapping[str, Tensor]) -> Tensor:
+        """A row of w (P,) from parameters of replica r by name."""
+        layout = self.layout if self.padding is None else self.padding.layouts[r]
+        return self.row(r, layout.vector(named))
+
+    def _named(self, r: int, row: Tensor) -> dict[str, Tensor]:
+        if self.padding is None:
+            return self.layout.named(row)
+        return self.padding.layouts[r].named(self.padding.own(r, row))
 
     def masked(self, mask: Tensor) -> "Population":
         """With the weights where the mask is 0 or False pruned; the optimiser starts anew."""
@@ -108,7 +141,14 @@ class Population:
 
     def named_mask(self, r: int) -> dict[str, Tensor]:
         """The mask of replica r by the parameters' names."""
-        return self.layout.named(self.kept[r] if self.stacked else self.kept)
+        return self._named(r, self.kept[r] if self.stacked else self.kept)
+
+    @property
+    def live(self) -> Tensor | None:
+        """True where an update may change a weight: neither pruned nor beyond its replica's width; None: all."""
+        if self.padding is None or self.mask is None:
+            return self.mask if self.padding is None else self.padding.mask
+        return self.mask & self.padding.mask
 
     def finite(self) -> list[bool]:
         """Whether each replica's weights are all finite."""
@@ -124,6 +164,8 @@ def assemble(
 ) -> Population:
     """A population before its first step, from modules of one architecture (their weights are copied).
 
+    Modules that differ only in width are padded, see `atml_exp.padding`.
+
     recorded: the steps recorded for other populations of this architecture.
 
     Raises ConfigError for R > 1 where the architectures differ or a training-mode forward pass draws random
@@ -134,16 +176,20 @@ def assemble(
             "model: its training pass draws random numbers (dropout?), which can't be seeded replica by replica "
             "in one stacked population: train its replicas one by one"
         )
-    layouts = {Layout.of(m) for m in models}
-    if len(layouts) > 1:
-        raise ConfigError("model: the replicas of a population must have the same parameters and shapes")
-    (layout,) = layouts
-    rows = [layout.vector(dict(m.named_parameters())) for m in models]
+    widest = max(models, key=lambda m: Layout.of(m).size)
+    layout, padding = Layout.of(widest), None
+    own = [Layout.of(m).vector(dict(m.named_parameters())) for m in models]
+    if any(Layout.of(m) != layout for m in models):
+        padding = pad(models, layout)
+        if padding is None:
+            raise ConfigError("model: the replicas of a population must have the same parameters and shapes")
+    rows = own if padding is None else [padding.widened(r, w) for r, w in enumerate(own)]
     buffers = [_untrained(m, layout) for m in models]
     stacked = len(models) > 1
     return Population(
-        model=models[0].train(),
+        model=widest.train(),
         layout=layout,
+        padding=padding,
         w=torch.stack(rows) if stacked else rows[0],
         buffers={n: torch.stack([b[n] for b in buffers]) for n in buffers[0]} if stacked else buffers[0],
         state={},
@@ -226,8 +272,8 @@ class BatchGradient:
         if self._calls == 0:
             self.buffers = buffers
         self._calls += 1
-        mask = self._population.mask
-        return g if mask is None else _only(g, mask)
+        live = self._population.live
+        return g if live is None else _only(g, live)
 
     def _step(self, w: Tensor, buffers: dict[str, Tensor]) -> Callable[..., Any]:
         """The gradient as operations, recorded at the first mini-batch of a shape; as it is where it can't be known
@@ -310,8 +356,8 @@ def update(
     w, state = optimiser.update(
         population.w, population.state, gradient, step=population.updates, learning_rate=learning_rate
     )
-    if population.mask is not None:
-        w = _only(w, population.mask)
+    if (live := population.live) is not None:
+        w = _only(w, live)
     return replace(
         population, w=w, state=state, buffers=gradient.buffers, step=population.step + 1, loss=gradient.loss
     )

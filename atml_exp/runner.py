@@ -15,10 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from atml_exp.build import instantiate
 from atml_exp.environment import command, environment
 from atml_exp.errors import ConfigError
-from atml_exp.grouping import batch_sizes, group_key, is_out_of_memory, merged, population_size
+from atml_exp.grouping import batch_sizes, group_key, is_out_of_memory, population_size
 from atml_exp.job import Job, build_job
 from atml_exp.ledger import FINISHED, Entry, look_up
 from atml_exp.loggers.logger import Guarded, RunStart
+from atml_exp.merging import merged
 from atml_exp.observer import Observer, Recording
 from atml_exp.optimisers.optimiser import stack
 from atml_exp.population import Population, assemble, draws_randomness

@@ -72,15 +72,17 @@ class Stages:
 
 def restored(population: Population, checkpoints: Sequence[Checkpoint], step: int) -> Population:
     """The population with weights, buffers and optimiser's state from a checkpoint for each replica."""
-    device, layout = population.w.device, population.layout
 
     def gather(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        return (torch.stack(list(tensors)) if population.stacked else tensors[0]).to(device)
+        return (torch.stack(list(tensors)) if population.stacked else tensors[0]).to(population.w.device)
 
     return replace(
         population,
-        w=gather([layout.vector(c.model) for c in checkpoints]),
+        w=gather([population.vector(r, c.model) for r, c in enumerate(checkpoints)]),
         buffers={n: gather([c.model[n] for c in checkpoints]) for n in population.buffers},
-        state={n: gather([c.optimiser[n] for c in checkpoints]) for n in checkpoints[0].optimiser},
+        state={
+            n: gather([population.row(r, c.optimiser[n]) for r, c in enumerate(checkpoints)])
+            for n in checkpoints[0].optimiser
+        },
         step=step,
     )

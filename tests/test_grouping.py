@@ -3,7 +3,7 @@
 import pytest
 
 from atml_exp.compose import compose
-from atml_exp.grouping import batch_sizes, group_key, merged, population_size
+from atml_exp.grouping import batch_sizes, group_key, population_size
 from atml_exp.job import build_job
 
 BASE = ["device=cpu", "probe=[]", "dataset=gaussian_mixture", "model.width=4"]
@@ -65,54 +65,6 @@ def test_training_sets_of_different_size_start_another_population():
         for n in (50, 60)
     )
     assert group_key(small) != group_key(large)
-
-
-IN_STEPS = ("recipe.steps=100it", "recipe.evaluate_every=50it")
-
-
-def groups(batches, *overrides, seeds=(0,), most=100):
-    """Batch sizes in each population, of a sweep over batch sizes and seeds, `most` jobs at once."""
-    found = [
-        [build_job(compose([*BASE, *overrides, f"recipe.batch_size={b}", f"seed={s}"])) for s in seeds]
-        for b in batches
-    ]
-    together = merged(found, lambda j: (j, None), lambda _: most)
-    return [sorted({j.resolved["recipe"]["batch_size"] for j in g}) for g in together]
-
-
-def test_batches_of_different_sizes_train_together_where_nothing_goes_by_epochs():
-    assert groups([8, 16, 32], *IN_STEPS) == [[8, 16, 32]]
-    assert groups([8, 16], *IN_STEPS, "probe=[sharpness]", "probe.sharpness.every=log") == [[8, 16]]
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["recipe.steps=3ep", "recipe.evaluate_every=50it"],
-        ["recipe.steps=100it", "recipe.evaluate_every=1ep"],
-        [*IN_STEPS, "probe=[sharpness]", "probe.sharpness.every=2ep"],
-        [*IN_STEPS, "probe=[trajectory]", "probe.trajectory.start=-1ep"],
-        [*IN_STEPS, "checkpoint.keep=1ep"],
-        [*IN_STEPS, "model.normalisation=batch"],
-        [*IN_STEPS, "recipe.label_noise=0.1"],
-        [*IN_STEPS, "dataset=digits", "model=cnn", "~model.width"],
-    ],
-    ids=str,
-)
-def test_batches_of_different_sizes_are_apart_where_steps_or_examples_hang_on_them(overrides):
-    assert groups([8, 16], *[o for o in overrides if not o.startswith("~")]) == [[8], [16]]
-
-
-def test_batches_of_different_sizes_are_apart_where_filling_them_up_costs_more_than_a_step():
-    wide = (*IN_STEPS, "model.width=256", "model.depth=2")
-    assert groups([16, 256], *wide) == [[256], [16]]
-    assert groups([240, 16, 256], *wide) == [[240, 256], [16]]
-    assert groups([16, 64], *IN_STEPS, "model.width=32", seeds=(0, 1, 2)) == [[16, 64]]
-
-
-def test_batches_of_different_sizes_are_apart_where_they_fill_a_population_each():
-    assert groups([8, 16, 32], *IN_STEPS, seeds=(0, 1), most=4) == [[16, 32], [8]]
-    assert groups([8, 16], *IN_STEPS, most=1) == [[16], [8]]
 
 
 def test_batch_sizes_are_said_where_they_differ():

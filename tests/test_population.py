@@ -175,9 +175,48 @@ def test_a_model_without_trainable_parameters_is_refused():
         assemble([nn.ReLU()], [0])
 
 
-def test_replicas_of_different_shape_are_refused():
+@pytest.mark.parametrize(
+    "others",
+    [
+        [mlp(SHAPE, 3, width=4), mlp(SHAPE, 3, width=4, depth=3)],
+        [mlp(SHAPE, 3, width=4, normalisation="batch"), mlp(SHAPE, 3, width=5, normalisation="batch")],
+        [mlp(SHAPE, 3, width=8), mlp(SHAPE, 4, width=5)],
+    ],
+    ids=["depth", "statistics", "outputs"],
+)
+def test_replicas_of_different_shape_are_refused(others):
     with pytest.raises(ConfigError, match="same parameters"):
-        assemble([mlp(SHAPE, 3, width=4), mlp(SHAPE, 3, width=5)], [0, 1])
+        assemble(others, [0, 1])
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.parametrize("optimiser", [name for name in OPTIMISERS if name != "noisy_gd"])
+def test_replicas_of_different_width_equal_the_same_jobs_alone(optimiser, activation, splits):
+    """Sigmoid units aren't 0 where nothing comes in: what matters is that nothing goes out."""
+    rules = OPTIMISERS[optimiser]
+    models = [partial(mlp, width=w, depth=2, activation=activation) for w in (5, 12, 1)]
+    in_turn = iter(models)
+    together = train(lambda *shape: next(in_turn)(*shape), rules, splits, SEEDS)
+    for r, seed in enumerate(SEEDS):
+        alone = train(models[r], [rules[r]], [splits[r]], [seed])
+        own, expected = together.replica(r), alone.replica(0)
+        assert all(relative_difference(own[name], expected[name]) <= 1e-9 for name in expected)
+        assert relative_difference(together.loss[r], alone.loss) <= 1e-9
+        for name, values in alone.state.items():
+            assert relative_difference(together.optimiser_state(r)[name], values) <= 1e-9
+
+
+def test_replicas_of_different_width_show_their_own_models_and_masks(splits):
+    models = [mlp(SHAPE, 3, width=w) for w in (2, 3, 2)]
+    population = assemble(models, SEEDS)
+    assert population.model_of(2) is models[2]
+    assert population.alike([0, 1, 2]) == [[0, 2], [1]]
+    stacked = population.named_of([0, 2])
+    assert torch.equal(stacked["output.weight"][1], models[2].output.weight)
+    assert population.named_mask(0)["output.weight"].tolist() == [[True, True]] * 3
+    pruned = population.masked(torch.zeros_like(population.w))
+    assert not pruned.live.any()
+    assert torch.equal(population.vector(0, dict(models[0].named_parameters())), population.w[0])
 
 
 def running_mean(population):

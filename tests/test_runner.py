@@ -154,6 +154,47 @@ def test_batches_of_different_sizes_train_together_as_alone(tmp_path, monkeypatc
         )
 
 
+WIDTHS = (("model.width=3", "seed=0"), ("model.width=8", "seed=0"), ("model.width=3", "seed=1"))
+
+
+@pytest.mark.parametrize("optimiser", ["momentum", "adam", "sam"])
+def test_models_of_different_width_train_together_as_alone(tmp_path, monkeypatch, optimiser):
+    sizes = []
+    whole = runner._train_group
+    monkeypatch.setattr(runner, "_train_group", lambda m, *rest: sizes.append(len(m)) or whole(m, *rest))
+    common = [f"optimiser={optimiser}", "dtype=float64", "probe=[sharpness,norms,trajectory]"]
+    common += ["probe.sharpness.every=20it"]
+    together = run([config(tmp_path / "together", *common, *c) for c in WIDTHS])
+    assert sizes == [3]
+    for result, choice in zip(together, WIDTHS, strict=True):
+        alone, found = Run(run_one(tmp_path / "alone", *common, *choice).directory), Run(result.directory)
+        assert found.metrics["name"].tolist() == alone.metrics["name"].tolist()
+        np.testing.assert_allclose(found.metrics["value"], alone.metrics["value"], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            found.array("trajectory/weights")[1], alone.array("trajectory/weights")[1], rtol=1e-9
+        )
+        mine, theirs = (Checkpoint(r.checkpoints[-1]).model for r in (found, alone))
+        assert {n: t.shape for n, t in mine.items()} == {n: t.shape for n, t in theirs.items()}
+        assert found.info["system"] == alone.info["system"]
+
+
+def test_models_of_different_width_go_on_together_from_where_each_was_cut_off(tmp_path):
+    for choice in WIDTHS:
+        cut_off(tmp_path / "cut", 13, *choice, "dtype=float64")
+    cut, new = (run([config(tmp_path / k, *choice, "dtype=float64") for choice in WIDTHS]) for k in ("cut", "new"))
+    for a, b in zip(cut, new, strict=True):
+        assert a.final == pytest.approx(b.final, rel=1e-9)
+
+
+def test_one_width_diverges_and_the_other_is_complete(tmp_path):
+    common = ("loss=mse", "optimiser=sgd", "dtype=float64")
+    choices = [("model.width=3", "optimiser.learning_rate=1e6"), ("model.width=8", "optimiser.learning_rate=0.01")]
+    bad, good = run([config(tmp_path, *common, *c) for c in choices])
+    assert (bad.status, good.status) == ("diverged", "complete")
+    alone = run_one(tmp_path / "alone", *common, *choices[1])
+    assert good.final == pytest.approx(alone.final, rel=1e-9)
+
+
 def test_one_replica_diverges_and_the_other_is_complete(tmp_path):
     common = ("loss=mse", "optimiser=sgd", "dtype=float64")
     bad, good = run([config(tmp_path, *common, f"optimiser.learning_rate={lr}") for lr in (1e6, 0.01)])

@@ -208,7 +208,7 @@ def _hurt(risks: pd.DataFrame) -> float:
 
 
 def _peak(errors: pd.DataFrame) -> float:
-    return float(errors.loc[errors["value"].idxmax(), WIDTH])
+    return float(errors[WIDTH].to_numpy()[np.nanargmax(errors["value"])])
 
 
 def _quotient(a: float, b: float) -> float:
