@@ -40,7 +40,8 @@ def probe_run(directory: str | Path, overrides: Sequence[str] = ()) -> pd.DataFr
 
     Raises ConfigError where the directory holds no run or no checkpoint, or an override isn't one of a probe's.
     """
-    run = _run_with_checkpoints(directory)
+    run = Run(directory)
+    run.with_checkpoints()
     config = _config_for(run, overrides)
     validate(config)
     job = build_job(config)
@@ -89,17 +90,6 @@ def _check_recorded(run: Run, probes: Mapping[str, Probe]) -> None:
                 f"probe.{name}.reads = {probe.reads}: this run hasn't recorded it; "
                 f"allowed: {', '.join(sorted(there)) or 'probes that read nothing recorded'}"
             )
-
-
-def _run_with_checkpoints(directory: str | Path) -> Run:
-    run = Run(directory)
-    if not (run.directory / "run.json").exists():
-        raise ConfigError(f"{directory}: not a run directory (it holds no run.json); runs lie in outputs/runs/")
-    if not run.checkpoints:
-        raise ConfigError(
-            f"{directory}: holds no checkpoint yet; the first is written after checkpoint.interval seconds"
-        )
-    return run
 
 
 def _config_for(run: Run, overrides: Sequence[str]) -> DictConfig:

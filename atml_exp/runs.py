@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from atml_exp.errors import ConfigError
+
 if TYPE_CHECKING:  # half a second that a command which makes no table needn't wait
     import pandas as pd
 
@@ -83,6 +85,18 @@ class Run:
         """Kept checkpoints by step, then the one that a resume would go on from."""
         folder = self.directory / "checkpoints"
         return [*sorted(folder.glob("step_*.safetensors")), *folder.glob("resume.safetensors")]
+
+    def with_checkpoints(self) -> list[Path]:
+        """The checkpoints; ConfigError where there is no run, or none of it yet."""
+        if not (self.directory / "run.json").exists():
+            raise ConfigError(
+                f"{self.directory}: not a run directory (it holds no run.json); runs lie in outputs/runs/"
+            )
+        if not self.checkpoints:
+            raise ConfigError(
+                f"{self.directory}: holds no checkpoint yet; the first is written after checkpoint.interval seconds"
+            )
+        return self.checkpoints
 
 
 def _steps_and_values(path: Path) -> tuple[np.ndarray, np.ndarray]:

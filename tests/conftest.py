@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hydra.core.hydra_config import HydraConfig
 
-from atml_exp import cli, probe_cli
+from atml_exp import cli, export_cli, probe_cli
 from atml_exp.torchvision_operators import import_torchvision
 
 Images = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -35,7 +35,7 @@ class Ended:
         assert (self.code, self.out) == (2, ""), (self.code, self.out, self.err)
         assert "Traceback" not in self.err
         first, *rest = self.err.splitlines()
-        assert first.startswith(("atml-exp: ", "atml-exp-probe: "))
+        assert first.startswith(("atml-exp: ", "atml-exp-probe: ", "atml-exp-export: "))
         assert all(line.startswith("  ") for line in rest)
         return self.err
 
@@ -63,6 +63,12 @@ def command(hydra_state: None, capsys: pytest.CaptureFixture[str]) -> Callable[.
 def probe_command(hydra_state: None, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """The same for `atml-exp-probe`."""
     return lambda *arguments: _ended(probe_cli.main, arguments, capsys)
+
+
+@pytest.fixture
+def export_command(hydra_state: None, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """The same for `atml-exp-export`."""
+    return lambda *arguments: _ended(export_cli.main, arguments, capsys)
 
 
 def _ended(main: Callable[..., int], arguments: tuple[object, ...], capsys: pytest.CaptureFixture[str]) -> Ended:

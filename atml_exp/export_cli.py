@@ -1,0 +1,43 @@
+"""`atml-exp-export RUN_DIR FILE`: a trained model for plain PyTorch."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from atml_exp.errors import ConfigError
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  atml-exp-export outputs/runs/1f0c… model.pt                     zeros where weights have been pruned
+  atml-exp-export outputs/runs/1f0c… model.pt --naming prune      weight_orig and weight_mask, as torch's pruning
+  atml-exp-export outputs/runs/1f0c… model.safetensors --step 60  of an earlier checkpoint
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the file and says so; 2 and one message where it can't."""
+    parser = argparse.ArgumentParser(
+        "atml-exp-export",
+        description="Writes a run's model as a state_dict that loads without atml_exp.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", help="a run directory, finished or going on")
+    parser.add_argument("file", help="a new file, .pt or .safetensors")
+    parser.add_argument("--naming", choices=("dense", "prune"), default="dense", help="of pruned weights")
+    parser.add_argument("--step", type=int, help="of the checkpoint; the last one by default")
+    arguments = parser.parse_args(argv)
+    from atml_exp.export import export
+
+    try:
+        path = export(arguments.run, arguments.file, arguments.naming, arguments.step)
+    except (ConfigError, OSError, ValueError) as error:
+        print(f"atml-exp-export: {error}", file=sys.stderr)
+        return 2
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
