@@ -71,7 +71,7 @@ def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
     data = build_dataset(config, device, dtype, built)
     optimiser = make(_without(config.optimiser, "schedule"))
     probes = _readers_last({name: make(node) for name, node in config.probe.items()})
-    check_fit(data, loss_fn, probes, _batch_size(resolved, optimiser))
+    check_fit(data, loss_fn, probes, _batch_size(resolved, optimiser), resolved["recipe"])
     return Job(
         id=run_id(config),
         config=config,

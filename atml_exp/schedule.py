@@ -1,10 +1,11 @@
 """Texts for durations and schedules, as numbers of steps."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import Any, TypeVar
 
-__all__ = ["due", "num_steps", "start_step"]
+__all__ = ["due", "num_steps", "start_step", "within_steps"]
 
 
 def num_steps(duration: int | str, steps_per_epoch: int) -> int:
@@ -46,3 +47,16 @@ def due(every: str, total: int, steps_per_epoch: int, start: str = "0it") -> Cal
         return lambda step: step == total or (step >= first and (step - first).bit_count() <= 1)
     period = max(1, num_steps(every, steps_per_epoch))
     return lambda step: step == total or (step >= first and (step - first) % period == 0)
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def within_steps(key: str, where: Callable[[Mapping[str, Any]], bool] = lambda recipe: True) -> Callable[[_F], _F]:
+    """Marks a recipe: its duration `key` may not exceed its `steps`, of the configs for which `where` holds."""
+
+    def mark(recipe: _F) -> _F:
+        recipe.within_steps = (key, where)  # type: ignore[attr-defined]
+        return recipe
+
+    return mark

@@ -15,7 +15,8 @@ from atml_exp.build import check_target
 from atml_exp.data import Dataset
 from atml_exp.errors import ConfigError
 from atml_exp.probe import OPTIMISER
-from atml_exp.schema import SPECIAL, Parameter, Schema, describe_type, nearest, schema, schema_of
+from atml_exp.schedule import num_steps
+from atml_exp.schema import SPECIAL, Parameter, Schema, describe_type, locate, nearest, schema, schema_of
 from atml_exp.settings import GROUPS, LISTS, SUBGROUPS, Settings
 
 __all__ = ["check_fit", "validate"]
@@ -218,8 +219,16 @@ def _picture_problems(path: str, picture: Any, trusted: Sequence[str]) -> Iterat
         yield f"{path} = {str(error).removeprefix('_target_ = ')}"
 
 
-def check_fit(data: Dataset, loss_fn: Any, probes: Mapping[str, Any], batch_size: int | None) -> None:
-    """Raises ConfigError that lists each loss or probe not defined for the dataset, and a batch too large."""
+def check_fit(
+    data: Dataset,
+    loss_fn: Any,
+    probes: Mapping[str, Any],
+    batch_size: int | None,
+    recipe: Mapping[str, Any] | None = None,
+) -> None:
+    """Raises ConfigError that lists each loss or probe not defined for the dataset, a batch too large, and a part
+    of the recipe's training longer than the whole.
+    """
     problems = []
     task = " and ".join(sorted(data.tasks - {"binary"} or data.tasks))
     kind = f"dataset = {data.name} is a {task} task"
@@ -236,8 +245,20 @@ def check_fit(data: Dataset, loss_fn: Any, probes: Mapping[str, Any], batch_size
             f"recipe.batch_size = {batch_size}: the training set has {len(data.train)} examples; "
             f"allowed: 1 to {len(data.train)}, or null for all"
         )
+    elif recipe is not None:
+        problems += _too_long(recipe, 1 if batch_size is None else len(data.train) // batch_size)
     if problems:
         raise ConfigError(_listed(problems))
+
+
+def _too_long(recipe: Mapping[str, Any], steps_per_epoch: int) -> list[str]:
+    mark = getattr(locate(recipe["_target_"]), "within_steps", None)
+    if mark is None or not mark[1](recipe):
+        return []
+    key, steps = mark[0], recipe["steps"]
+    if num_steps(recipe[key], steps_per_epoch) <= num_steps(steps, steps_per_epoch):
+        return []
+    return [f"recipe.{key} = {recipe[key]}: allowed: at most recipe.steps = {steps}, of which it is a part"]
 
 
 def _misfit(fn: Any, data: Dataset) -> str:
@@ -256,7 +277,6 @@ def _name(fn: Any) -> str:
 
 def _suited_losses(data: Dataset) -> str:
     """The choices of the group `loss` that are defined for the dataset."""
-    from atml_exp.schema import locate
     from atml_exp.search_path import configs_directory
 
     suited = []

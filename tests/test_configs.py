@@ -22,8 +22,12 @@ FEW_IMAGES = ("dataset=cifar10", "dataset.root=.", "recipe.batch_size=8", "probe
 LONG_ENOUGH = "recipe.steps=60"
 """For a fit of the fractal dimension, which needs some points."""
 
-NEEDED = {"adam_sharpness": ("optimiser=adam",), "reparametrisation": ("model.depth=1",)}
-"""What else a probe needs."""
+NEEDED = {
+    "adam_sharpness": ("optimiser=adam",),
+    "reparametrisation": ("model.depth=1",),
+    "adversarial_initialisation": ("recipe.pretrain=1",),
+}
+"""What else a probe or a recipe needs."""
 
 CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
     "": lambda _: ("model.width=4", LONG_ENOUGH),
@@ -34,7 +38,7 @@ CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
     "optimiser": lambda name: (*POINTS, f"optimiser={name}"),
     "optimiser/schedule": lambda name: (*POINTS, f"+optimiser/schedule={name}"),
     "probe": lambda name: (*POINTS, f"probe=[{name}]", LONG_ENOUGH, *NEEDED.get(name, ())),
-    "recipe": lambda name: (*POINTS, f"recipe={name}"),
+    "recipe": lambda name: (*POINTS, f"recipe={name}", *NEEDED.get(name, ())),
     "logger": lambda name: (*POINTS, f"logger=[{name}]"),
     "experiment": lambda name: (f"experiment={name}", "model.width=4"),
 }

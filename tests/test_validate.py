@@ -1,5 +1,6 @@
 """Every problem of a config, before anything is trained: key, value, what is allowed."""
 
+import re
 import sys
 from functools import partial
 
@@ -10,6 +11,7 @@ from omegaconf import OmegaConf
 from atml_exp.compose import compose
 from atml_exp.data import Dataset, Split, suits
 from atml_exp.errors import ConfigError
+from atml_exp.job import build_job
 from atml_exp.losses.cross_entropy import cross_entropy
 from atml_exp.losses.logistic import logistic
 from atml_exp.losses.mse import mse
@@ -258,3 +260,27 @@ def test_what_is_not_defined_for_the_task_is_named_with_what_is(num_classes, los
     with pytest.raises(ConfigError) as error:
         check_fit(data(num_classes), loss, probes(for_classes), batch_size=11)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["recipe=lottery_ticket", "recipe.rewind_to=31it"],
+            "recipe.rewind_to = 31it: allowed: at most recipe.steps",
+        ),
+        (["recipe=adversarial_initialisation", "recipe.pretrain=9ep"], "recipe.pretrain = 9ep: allowed: at most"),
+        (
+            ["recipe=iterative_pruning", "recipe.retrain=31it", "recipe.retraining=weight_rewinding"],
+            "recipe.retrain = 31it: allowed: at most recipe.steps = 30it",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_stretch_longer_than_the_training_is_said_before_it(overrides, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build_job(compose(["device=cpu", "recipe.steps=30it", *overrides]))
+
+
+def test_fine_tuning_may_be_longer_than_the_training():
+    build_job(compose(["device=cpu", "recipe=iterative_pruning", "recipe.steps=30it", "recipe.retrain=31it"]))

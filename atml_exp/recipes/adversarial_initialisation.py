@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 from atml_exp.fields import Duration, PositiveInt, Schedule
 from atml_exp.population import Population
+from atml_exp.schedule import within_steps
 
 __all__ = ["adversarial_initialisation"]
 
 
+@within_steps("pretrain")
 def adversarial_initialisation(
     fit: Callable[..., Population],
     population: Population,

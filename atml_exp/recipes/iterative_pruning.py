@@ -7,6 +7,7 @@ from atml_exp.fields import Duration, PositiveInt, Schedule
 from atml_exp.masks import Density
 from atml_exp.population import Population
 from atml_exp.prune import Criterion, PruningScope, pruned
+from atml_exp.schedule import within_steps
 from atml_exp.train import Bench
 
 __all__ = ["iterative_pruning"]
@@ -14,6 +15,7 @@ __all__ = ["iterative_pruning"]
 Retraining = Literal["fine_tuning", "learning_rate_rewinding", "weight_rewinding", "none"]
 
 
+@within_steps("retrain", lambda recipe: recipe["retraining"].endswith("rewinding"))
 def iterative_pruning(
     fit: Bench,
     population: Population,

@@ -7,6 +7,7 @@ from atml_exp.fields import Duration, PositiveInt, Schedule
 from atml_exp.masks import Density
 from atml_exp.population import Population
 from atml_exp.prune import Criterion, PruningScope, pruned, redrawn, shuffled_mask
+from atml_exp.schedule import within_steps
 from atml_exp.train import Bench
 
 __all__ = ["lottery_ticket"]
@@ -14,6 +15,7 @@ __all__ = ["lottery_ticket"]
 Arm = Literal["ticket", "redrawn", "shuffled", "random", "dense"]
 
 
+@within_steps("rewind_to")
 def lottery_ticket(
     fit: Bench,
     population: Population,
