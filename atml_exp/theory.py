@@ -5,7 +5,87 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["gradient_descent_risk", "min_norm_risk"]
+from atml_exp.mean_field import mean_field_map
+
+__all__ = [
+    "gd_quadratic",
+    "gradient_descent_risk",
+    "largest_stable_learning_rate",
+    "mean_field_map",
+    "min_norm_risk",
+    "sgd_stationary_variance",
+]
+
+
+def gd_quadratic(
+    eigenvalues: ArrayLike, learning_rate: float, steps: int, momentum: float = 0.0, nesterov: bool = False
+) -> np.ndarray:
+    """Factors c (…,) with e_t = c·e_0 for the error along each eigendirection of a quadratic, after t = `steps`.
+
+    f = ½ Σ_i λ_i e_i², e = w − w*; started at rest, in torch.optim.SGD's convention (dampening 0):
+    v ← βv + λe, then e ← e − ηv, or with Nesterov's momentum e ← e − η(λe + βv). Without momentum c = (1 − ηλ)^t;
+    with it c is the first entry of the t-th power of the 2 × 2 matrix that takes (e, v) to the next step's.
+
+    eigenvalues may be of any sign. ValueError for learning_rate ≤ 0, steps < 0 or momentum outside [0, 1).
+
+    >>> gd_quadratic([1.0, 2.0, 4.0], 0.5, 3).tolist()
+    [0.125, 0.0, -1.0]
+    """
+    _check_rule(learning_rate, momentum)
+    if int(steps) != steps or steps < 0:
+        raise ValueError(f"steps is {steps}: it must be a whole number from 0")
+    lam = np.asarray(eigenvalues, dtype=float)
+    if momentum == 0:
+        return (1 - learning_rate * lam) ** int(steps)
+    step = np.empty((*lam.shape, 2, 2))
+    now = learning_rate * (1 + momentum) if nesterov else learning_rate
+    step[..., 0, 0] = 1 - now * lam
+    step[..., 0, 1] = -learning_rate * momentum * (momentum if nesterov else 1)
+    step[..., 1, 0], step[..., 1, 1] = lam, momentum
+    return np.linalg.matrix_power(step, int(steps))[..., 0, 0]
+
+
+def largest_stable_learning_rate(eigenvalue: float, momentum: float = 0.0, nesterov: bool = False) -> float:
+    """The η above which gradient descent on ½λe² diverges; for a Hessian with λ_max, the edge of stability.
+
+        gradient descent: 2/λ   with momentum β: (2 + 2β)/λ   with Nesterov's: (2 + 2β)/((1 + 2β)λ)
+
+    In torch.optim.SGD's convention (dampening 0), as Cohen et al. (2021), Gradient descent on neural networks
+    typically occurs at the edge of stability, appendix B. ValueError for λ ≤ 0 or momentum outside [0, 1).
+
+    >>> largest_stable_learning_rate(4.0), largest_stable_learning_rate(4.0, 0.5)
+    (0.5, 0.75)
+    """
+    if not eigenvalue > 0:
+        raise ValueError(f"eigenvalue is {eigenvalue}: it must be positive")
+    _check_rule(1.0, momentum)
+    return (2 + 2 * momentum) / (eigenvalue * (1 + 2 * momentum if nesterov else 1))
+
+
+def sgd_stationary_variance(curvature: float, noise_variance: float, learning_rate: float) -> float:
+    """E[e²] that SGD on ½he² comes to, with gradient noise of variance s²: ηs²/(h(2 − ηh)).
+
+    From e ← (1 − ηh)e − ηξ: the variance V solves V = (1 − ηh)²V + η²s². Infinite from η = 2/h on.
+    ValueError for h ≤ 0, s² < 0 or η ≤ 0.
+
+    >>> sgd_stationary_variance(1.0, 3.0, 1.0), sgd_stationary_variance(2.0, 1.0, 1.0)
+    (3.0, inf)
+    """
+    if not (curvature > 0 and noise_variance >= 0 and learning_rate > 0):
+        raise ValueError(
+            f"curvature = {curvature}, noise_variance = {noise_variance}, learning_rate = {learning_rate}: "
+            "allowed are curvature > 0, noise_variance ≥ 0 and learning_rate > 0"
+        )
+    if learning_rate * curvature >= 2:
+        return math.inf if noise_variance > 0 else 0.0
+    return learning_rate * noise_variance / (curvature * (2 - learning_rate * curvature))
+
+
+def _check_rule(learning_rate: float, momentum: float) -> None:
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate is {learning_rate}: it must be positive")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum is {momentum}: it must be in [0, 1)")
 
 
 def min_norm_risk(n: int, p: int, beta: ArrayLike, noise_variance: float) -> float:

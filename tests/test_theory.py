@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from atml_exp.theory import gradient_descent_risk, min_norm_risk
+from atml_exp.theory import (
+    gd_quadratic,
+    gradient_descent_risk,
+    largest_stable_learning_rate,
+    min_norm_risk,
+    sgd_stationary_variance,
+)
 
 
 @pytest.mark.parametrize("p", [0, 3, 10, 17, 24, 40, 60])
@@ -69,3 +75,61 @@ def test_the_risk_of_gradient_descent_is_that_of_simulations():
     assert theory[first] < theory[0]
     assert theory[first:400].max() > theory[first] + 0.1
     assert theory[-1] < theory[first]
+
+
+def descended(eigenvalues, learning_rate, steps, momentum, nesterov):
+    """torch.optim.SGD itself on ½Σλe², from e = 1."""
+    lam = torch.tensor(eigenvalues, dtype=torch.float64)
+    w = torch.ones(len(lam), dtype=torch.float64, requires_grad=True)
+    rule = torch.optim.SGD([w], lr=learning_rate, momentum=momentum, nesterov=nesterov)
+    for _ in range(steps):
+        rule.zero_grad()
+        (0.5 * lam * w**2).sum().backward()
+        rule.step()
+    return w.detach().numpy()
+
+
+@pytest.mark.parametrize(
+    ("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.5, False), (0.9, True), (0.3, True)]
+)
+def test_gd_on_a_quadratic_is_torchs_own(momentum, nesterov):
+    eigenvalues = [-0.5, 0.0, 0.1, 1.0, 3.0, 19.0, 21.0]
+    for steps in (0, 1, 2, 57):
+        found = gd_quadratic(eigenvalues, 0.1, steps, momentum, nesterov)
+        np.testing.assert_allclose(
+            found, descended(eigenvalues, 0.1, steps, momentum, nesterov), rtol=1e-9, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True), (0.4, True)])
+def test_beyond_the_largest_stable_learning_rate_the_error_grows(momentum, nesterov):
+    edge = largest_stable_learning_rate(7.0, momentum, nesterov)
+    below, above = (abs(gd_quadratic([7.0], f * edge, 20_000, momentum, nesterov)[0]) for f in (0.999, 1.001))
+    assert below < 0.01
+    assert above > 100
+
+
+def test_sgds_stationary_variance_by_simulation():
+    h, variance, rate = 2.0, 0.7, 0.3
+    rng, e = np.random.default_rng(1), np.zeros(200_000)
+    for _ in range(100):
+        e = (1 - rate * h) * e - rate * rng.normal(0, variance**0.5, len(e))
+    found = sgd_stationary_variance(h, variance, rate)
+    assert abs(e.var() / found - 1) <= 4 * (2 / len(e)) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: gd_quadratic([1.0], 0.0, 1), "learning_rate is 0.0"),
+        (lambda: gd_quadratic([1.0], 0.1, -1), "steps is -1"),
+        (lambda: gd_quadratic([1.0], 0.1, 2, 1.0), "momentum is 1.0"),
+        (lambda: largest_stable_learning_rate(0.0), "eigenvalue is 0.0"),
+        (lambda: largest_stable_learning_rate(1.0, -0.1), "momentum is -0.1"),
+        (lambda: sgd_stationary_variance(0.0, 1.0, 0.1), "curvature = 0.0"),
+        (lambda: sgd_stationary_variance(1.0, -1.0, 0.1), "noise_variance = -1.0"),
+    ],
+)
+def test_what_the_rules_of_descent_refuse(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -88,7 +88,9 @@ def rc() -> dict[Any, Any]:
         "lines.linewidth": 2.4,
         "lines.markersize": 7,
         "lines.solid_capstyle": "round",
-        "legend.frameon": False,
+        "legend.facecolor": "white",  # lines pass behind the words, not through them
+        "legend.edgecolor": "none",
+        "legend.framealpha": 0.8,
         "legend.fontsize": 13,
         "figure.facecolor": "white",
         "figure.dpi": 100,
