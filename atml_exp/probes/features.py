@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-__all__ = ["evaluation_mode", "layer_inputs", "penultimate_features", "predict", "predict_each"]
+__all__ = ["evaluation_mode", "layer_inputs", "layer_outputs", "penultimate_features", "predict", "predict_each"]
 
 
 @contextmanager
@@ -78,19 +78,39 @@ def layer_inputs(model: nn.Module, x: Tensor, *, batch_size: int = 1024) -> Iter
     >>> {name: tuple(h.shape) for name, h in batch.items()}
     {'0': (4, 2), '2': (4, 5)}
     """
-    if len(x) == 0:
-        raise ValueError("x holds no example: at least 1 is needed")
-    found: dict[str, Tensor] = {}
     layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)}
     if not layers:
         raise ValueError(f"{type(model).__name__} has no linear or convolutional layer")
+    return _overheard(model, x, layers, lambda inputs, output: inputs[0].flatten(1), batch_size)
 
-    def remember(name: str, inputs: tuple[Tensor, ...]) -> None:
+
+def layer_outputs(
+    model: nn.Module, x: Tensor, layers: Mapping[str, nn.Module], *, batch_size: int = 1024
+) -> Iterator[dict[str, Tensor]]:
+    """What each of these submodules says, in eval mode, batch by batch: {its name: (B, …)}, as they are called.
+
+    Of a submodule called several times, its last call counts. Raises ValueError where x holds no example.
+    """
+    return _overheard(model, x, layers, lambda inputs, output: output, batch_size)
+
+
+def _overheard(
+    model: nn.Module,
+    x: Tensor,
+    layers: Mapping[str, nn.Module],
+    read: Callable[[tuple[Tensor, ...], Tensor], Tensor],
+    batch_size: int,
+) -> Iterator[dict[str, Tensor]]:
+    if len(x) == 0:
+        raise ValueError("x holds no example: at least 1 is needed")
+    found: dict[str, Tensor] = {}
+
+    def remember(name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         found.pop(name, None)
-        found[name] = inputs[0].flatten(1)
+        found[name] = read(inputs, output)
 
     handles = [
-        layer.register_forward_pre_hook(lambda _, inputs, name=name: remember(name, inputs))
+        layer.register_forward_hook(lambda _, inputs, output, name=name: remember(name, inputs, output))
         for name, layer in layers.items()
     ]
     state = {name: buffer.clone() for name, buffer in model.named_buffers()}
