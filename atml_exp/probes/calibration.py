@@ -32,8 +32,8 @@ def calibration(model: nn.Module, data: Split, *, bins: PositiveInt = 15) -> dic
     """
     probabilities = probabilities_of(as_float64(predict(model, data.x)))
     found = reliability(probabilities, data.y, bins)
-    share = found.counts / len(data)
-    confidence, accuracy = (float((share * m.nan_to_num()).sum()) for m in (found.confidence, found.accuracy))
+    highest, answers = probabilities.max(1)
+    confidence, accuracy = float(highest.mean()), float((answers == data.y).double().mean())
     return {
         "expected_error": expected_calibration_error(probabilities, data.y, bins),
         "confidence": confidence,
@@ -52,7 +52,7 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int)
     (1 − 1/M, 1]. Biased upwards for few examples: of a perfectly calibrated model it isn't 0 but of the order of
     √(M/N). See `reliability` for shapes and refusals.
 
-    >>> p = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
+    >>> p = torch.tensor([[0.95, 0.05], [0.95, 0.05], [0.15, 0.85], [0.35, 0.65]])
     >>> round(expected_calibration_error(p, torch.tensor([0, 1, 1, 1]), bins=10), 3)
     0.35
     """

@@ -21,7 +21,7 @@ def test_torchmetrics_says_the_same(bins):
     from torchmetrics.functional.classification import multiclass_calibration_error
 
     theirs = multiclass_calibration_error(P, Y, num_classes=5, n_bins=bins, norm="l1")
-    assert expected_calibration_error(P, Y, bins) == pytest.approx(theirs.item(), abs=1e-7)
+    assert expected_calibration_error(P, Y, bins) == pytest.approx(theirs.item(), abs=1e-6)  # theirs in float32
 
 
 def test_answers_drawn_with_the_models_own_probabilities_are_calibrated():
