@@ -18,6 +18,7 @@ __all__ = [
     "Name",
     "NonNegative",
     "NonNegativeInt",
+    "OpenFraction",
     "Positive",
     "PositiveInt",
     "ProperFraction",
@@ -45,6 +46,7 @@ Positive = Annotated[float, Interval(gt=0, lt=float("inf"))]
 NonNegative = Annotated[float, Interval(ge=0, lt=float("inf"))]
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 ProperFraction = Annotated[float, Interval(ge=0, lt=1)]
+OpenFraction = Annotated[float, Interval(gt=0, lt=1)]
 """In [0, 1): a momentum, for instance."""
 
 Name = Annotated[str, StringConstraints(min_length=1), Says("non-empty text")]

@@ -44,10 +44,14 @@ CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
 }
 """How the files of each folder are tried out."""
 
+NO_DATA = ("dataset=no_data", "loss=value", "model=quadratic", "optimiser=gd", "device=cpu", "progress=false")
 ALONE = {
+    "loss/value": (*NO_DATA, "recipe.steps=2", "probe=[]"),
+    "dataset/no_data": (*NO_DATA, "recipe.steps=2", "probe=[]"),
+    "probe/suboptimality": (*NO_DATA, "recipe.steps=2", "probe=[suboptimality]"),
     "recipe/least_squares": ("recipe=least_squares", "device=cpu", "progress=false", "model=linear", "probe=[]"),
 }
-"""Instead, for those that have no steps."""
+"""Instead, for those that have no steps or no data."""
 
 
 def _root(name: str) -> tuple[str, ...]:

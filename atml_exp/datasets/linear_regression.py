@@ -45,8 +45,10 @@ def linear_regression(
     return Dataset("linear_regression", sample("train", num_train), sample("test", num_test), num_classes=None)
 
 
-def eigenvalues(spectrum: float | Sequence[float], dimension: int) -> Tensor:
-    """The covariance's eigenvalues (D,): a number a is the power law λ_i = i^−a (0: isotropic), or D values.
+def eigenvalues(spectrum: float | Sequence[float], dimension: int, *, prefix: str = "dataset") -> Tensor:
+    """Eigenvalues (D,): a number a is the power law λ_i = i^−a (0: all equal), or D values.
+
+    prefix: the group whose config is at fault where the list is of another length.
 
     >>> eigenvalues(1, 4)
     tensor([1.0000, 0.5000, 0.3333, 0.2500], dtype=torch.float64)
@@ -55,7 +57,7 @@ def eigenvalues(spectrum: float | Sequence[float], dimension: int) -> Tensor:
         return torch.arange(1, dimension + 1, dtype=torch.float64) ** -float(spectrum)
     if len(spectrum) != dimension:
         raise ConfigError(
-            f"dataset.spectrum lists {len(spectrum)} eigenvalues and dataset.dimension={dimension}: "
+            f"{prefix}.spectrum lists {len(spectrum)} eigenvalues and {prefix}.dimension={dimension}: "
             "they must be equal (or give spectrum as one number, the power law's exponent)"
         )
     return torch.tensor([float(value) for value in spectrum], dtype=torch.float64)

@@ -21,6 +21,9 @@ from atml_exp.models.resnet18 import resnet18
 from atml_exp.models.unconstrained_features import unconstrained_features
 
 SHAPE, K, N = (2, 6, 6), 3, 5
+OBJECTIVES = ("huber_worst_case", "nesterov_worst_case", "quadratic", "rosenbrock")
+"""Functions of the weights alone: see test_objective.py."""
+
 SMALL = {
     "linear": linear,
     "mlp": partial(mlp, width=8),
@@ -143,7 +146,8 @@ def test_examples_do_not_mix_in_eval_mode(make, data):
 
 
 def test_every_model_has_a_yaml():
-    assert {path.stem for path in FILES} == {name for name in MODELS if not name.startswith(("mlp_", "cnn_"))}
+    models = {name for name in MODELS if not name.startswith(("mlp_", "cnn_"))}
+    assert {path.stem for path in FILES} == models | set(OBJECTIVES)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
