@@ -8,7 +8,11 @@ from numpy.typing import ArrayLike
 from atml_exp.mean_field import mean_field_map
 
 __all__ = [
+    "acceleration_bound",
+    "best_rate",
+    "first_order_lower_bound",
     "gd_quadratic",
+    "gradient_descent_bound",
     "gradient_descent_risk",
     "largest_stable_learning_rate",
     "mean_field_map",
@@ -60,6 +64,53 @@ def largest_stable_learning_rate(eigenvalue: float, momentum: float = 0.0, neste
         raise ValueError(f"eigenvalue is {eigenvalue}: it must be positive")
     _check_rule(1.0, momentum)
     return (2 + 2 * momentum) / (eigenvalue * (1 + 2 * momentum if nesterov else 1))
+
+
+def gradient_descent_bound(steps: ArrayLike, smoothness: float, radius: float) -> np.ndarray:
+    """LR²/(4N + 2): f − f* of an L-smooth convex function after N steps with η = 1/L, from ‖w_0 − w*‖ ≤ R, at most.
+
+    Drori & Teboulle (2014), Performance of first-order methods for smooth convex minimization, Theorem 1; there are
+    functions for which it is reached.
+    """
+    return smoothness * radius**2 / (4 * np.asarray(steps, dtype=float) + 2)
+
+
+def acceleration_bound(steps: ArrayLike, smoothness: float, radius: float) -> np.ndarray:
+    """2LR²/(N + 1)²: the same for Nesterov's accelerated method (Beck & Teboulle 2009, Theorem 4.4)."""
+    return 2 * smoothness * radius**2 / (np.asarray(steps, dtype=float) + 1) ** 2
+
+
+def first_order_lower_bound(steps: ArrayLike, smoothness: float, radius: float) -> np.ndarray:
+    """3LR²/(32(N + 1)²): what any method that combines gradients leaves of the worst function of dimension 2N + 1.
+
+    Nesterov (2018), Lectures on convex optimization, Theorem 2.1.7.
+    """
+    return 3 * smoothness * radius**2 / (32 * (np.asarray(steps, dtype=float) + 1) ** 2)
+
+
+def best_rate(condition_number: float, method: str) -> float:
+    """By which ‖w − w*‖ shrinks a step, in the long run, on quadratics with κ = L/μ and the method's best numbers.
+
+        gradient_descent: (κ − 1)/(κ + 1)    at η = 2/(L + μ)
+        heavy_ball:       (√κ − 1)/(√κ + 1)  at η = 4/(√L + √μ)², β the rate's square (Polyak 1964)
+        nesterov:         1 − 1/√κ           at η = 1/L, β = (√κ − 1)/(√κ + 1)
+
+    ValueError for κ < 1 or another method.
+
+    >>> best_rate(9.0, "gradient_descent"), best_rate(9.0, "heavy_ball"), best_rate(4.0, "nesterov")
+    (0.8, 0.5, 0.5)
+    """
+    if not condition_number >= 1:
+        raise ValueError(f"condition_number is {condition_number}: it must be at least 1")
+    root = math.sqrt(condition_number)
+    rates = {
+        "gradient_descent": (condition_number - 1) / (condition_number + 1),
+        "heavy_ball": (root - 1) / (root + 1),
+        "nesterov": 1 - 1 / root,
+    }
+    if method not in rates:
+        raise ValueError(f"method is {method!r}: allowed: {', '.join(rates)}")
+    return rates[method]
 
 
 def sgd_stationary_variance(curvature: float, noise_variance: float, learning_rate: float) -> float:

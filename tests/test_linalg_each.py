@@ -36,10 +36,14 @@ def data():
     return list(x), list(y)
 
 
+def named(population):
+    return population.named_of(range(population.size))
+
+
 def test_products_are_those_of_each_replica(population, data):
     x, y = data
     model = population.model.eval()
-    hessians = HessianOfEach(model, cross_entropy, population.named, x, y)
+    hessians = HessianOfEach(model, cross_entropy, named(population), x, y)
     vectors = torch.randn(R, hessians.size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     products = hessians(vectors)
     for r in range(R):
@@ -97,7 +101,7 @@ def test_small_spaces_and_infinite_products_are_refused():
 @pytest.mark.parametrize("spoil", ["state", "dropout"])
 def test_a_loss_that_is_no_function_is_refused(population, data, spoil):
     x, y = data
-    model, state = population.model.eval(), dict(population.named)
+    model, state = population.model.eval(), dict(named(population))
     if spoil == "state":
         name = population.layout.names[0]
         state[name] = torch.full_like(state[name], torch.nan)
@@ -119,7 +123,7 @@ def test_a_loss_that_is_no_function_is_refused(population, data, spoil):
 def test_the_probe_reads_the_same_together_and_alone(population, data, k, dtype):
     splits = [Split(x.to(dtype), y) for x, y in zip(*data, strict=True)]
     sets = [Dataset("d", split, split, num_classes=C) for split in splits]
-    state = {n: t.to(dtype) if t.is_floating_point() else t for n, t in population.named.items()}
+    state = {n: t.to(dtype) if t.is_floating_point() else t for n, t in named(population).items()}
     model = population.model.to(dtype)
     probe = Probe(partial(sharpness, k=k))
     together = measure_each(probe, model, state, sets)
@@ -136,4 +140,4 @@ def test_large_problems_are_left_to_be_measured_alone():
     population = assemble([model, model], [0, 1])
     split = Split(torch.zeros(100, 50), torch.zeros(100, dtype=torch.int64))
     data = [Dataset("d", split, split, num_classes=C)] * 2
-    assert measure_each(Probe(sharpness), model, population.named, data) == [None, None]
+    assert measure_each(Probe(sharpness), model, named(population), data) == [None, None]

@@ -18,8 +18,8 @@ def nesterov_worst_case(
     f(w_t) − f* ≥ 3L‖w₀ − w*‖²/(32(t + 1)²) for t ≤ (D − 1)/2, with D = 2t + 1. Nesterov (2018), Lectures on convex
     optimization, section 2.1.2, with L = 1. Its μ, which goes to 0 as D^−2, is given as 0.
 
-    >>> float(nesterov_worst_case((1,), 1, dimension=3).value())
-    0.0
+    >>> nesterov_worst_case((1,), 1, dimension=3).known.minimum
+    -0.09375
     """
     places = torch.arange(1, dimension + 1, dtype=torch.float64)
     minimum = (-1 + 1 / (dimension + 1)) / 8
