@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from atml_exp.theory import (
+    acceleration_bound,
+    best_rate,
+    first_order_lower_bound,
     gd_quadratic,
+    gradient_descent_bound,
     gradient_descent_risk,
     largest_stable_learning_rate,
     min_norm_risk,
@@ -133,3 +137,48 @@ def test_sgds_stationary_variance_by_simulation():
 def test_what_the_rules_of_descent_refuse(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_bounds_for_smooth_convex_functions_lie_in_their_order():
+    n = np.arange(1, 1000)
+    lower, fast, slow = (
+        f(n, 2.0, 3.0) for f in (first_order_lower_bound, acceleration_bound, gradient_descent_bound)
+    )
+    assert (lower < fast).all()
+    assert (lower < slow).all()
+    assert (fast[n > 10] < slow[n > 10]).all()
+    assert gradient_descent_bound(0, 2.0, 3.0) == 2.0 * 9.0 / 2  # smoothness alone: f − f* ≤ ½LR²
+
+
+RULES = {  # (η, β, Nesterov's) for L = 1, μ = 1/κ
+    "gradient_descent": lambda k: (2 / (1 + 1 / k), 0.0, False),
+    "heavy_ball": lambda k: (4 / (1 + k**-0.5) ** 2, ((k**0.5 - 1) / (k**0.5 + 1)) ** 2, False),
+    "nesterov": lambda k: (1.0, (k**0.5 - 1) / (k**0.5 + 1), True),
+}
+
+
+@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize("kappa", [10.0, 300.0])
+def test_the_best_rate_is_what_the_closed_form_comes_to(kappa, method):
+    rate, momentum, nesterov = RULES[method](kappa)
+    steps = 60 * int(kappa**0.5) if momentum else 20 * int(kappa)
+    ends = [np.linalg.norm(gd_quadratic([1.0, 1 / kappa], rate, t, momentum, nesterov)) for t in (steps, 2 * steps)]
+    measured = math.log(ends[1] / ends[0]) / steps
+    assert measured == pytest.approx(math.log(best_rate(kappa, method)), rel=0.015)  # t·rate^t: ln 2/60
+
+
+def test_no_numbers_are_better_for_gradient_descent_and_heavy_ball():
+    kappa, lam = 50.0, [1.0, 1 / 50.0]
+    for method in ("gradient_descent", "heavy_ball"):
+        rate, momentum, _ = RULES[method](kappa)
+        found = np.linalg.norm(gd_quadratic(lam, rate, 200, momentum))
+        for other in (0.9, 1.1):
+            assert np.linalg.norm(gd_quadratic(lam, rate * other, 200, momentum)) > found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [((0.5, "nesterov"), "condition_number is 0.5"), ((2, "sgd"), "'sgd'")]
+)
+def test_what_best_rate_refuses(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        best_rate(*arguments)

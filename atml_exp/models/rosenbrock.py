@@ -13,7 +13,7 @@ def rosenbrock(input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
 
     Its gradient isn't Lipschitz, and it isn't convex: there is no L and no μ, and so no bound to draw.
 
-    >>> round(float(rosenbrock((1,), 1).value()), 12)
+    >>> round(rosenbrock((1,), 1).value().item(), 12)
     24.2
     """
     known = Known(0.0, torch.ones(2, dtype=torch.float64), None, None)
