@@ -11,7 +11,7 @@ from atml_exp.optimisers.gd import GD
 from atml_exp.optimisers.optimiser import Gradient, State, axpy, decayed
 from atml_exp.seeds import generator
 
-__all__ = ["NoisyGD"]
+__all__ = ["NoisyGD", "gradient_noise"]
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,13 @@ class NoisyGD(GD):
     def update(
         self, w: Tensor, state: State, gradient: Gradient, *, step: int, learning_rate: Any
     ) -> tuple[Tensor, State]:
-        g = axpy(self.noise_std, _noise(w, gradient.seeds, step), decayed(gradient(w), w, self.weight_decay))
+        g = axpy(
+            self.noise_std, gradient_noise(w, gradient.seeds, step), decayed(gradient(w), w, self.weight_decay)
+        )
         return axpy(-learning_rate, g, w), state
 
 
-def _noise(w: Tensor, seeds: tuple[int, ...], step: int) -> Tensor:
+def gradient_noise(w: Tensor, seeds: tuple[int, ...], step: int) -> Tensor:
     """Like w (..., P): row r is drawn from seed r alone; on the CPU, so that it is the same on every device."""
     rows = [torch.randn(w.shape[-1], generator=generator(s, "noise", step), dtype=w.dtype) for s in seeds]
     return torch.stack(rows).view(w.shape).to(w.device)
