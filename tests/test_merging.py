@@ -113,3 +113,10 @@ def test_the_trial_changes_neither_model_nor_its_type():
     before = {n: p.clone() for n, p in wide.model.named_parameters()}
     same_when_padded(narrow, wide)
     assert all(torch.equal(p, before[n]) and p.dtype == torch.float32 for n, p in wide.model.named_parameters())
+
+
+def test_one_example_is_enough_to_group_by():
+    one = ("+dataset/wrapper=subset", "dataset.wrapper.subset.num_train=1", "recipe.batch_size=1")
+    assert widths([4, 8], *one, *IN_STEPS) == [[8, 4]]
+    normalised = ("model.normalisation=batch", "model.width=4")
+    assert len(merged([[job(*one, *IN_STEPS, *normalised)]], lambda j: (j, None), lambda _: 100)) == 1
