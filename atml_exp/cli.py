@@ -2,6 +2,7 @@
 
 import os
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         sys.argv = [sys.argv[0], *argv]
     add_working_directory()
-    arguments = get_args_parser().parse_args()
+    arguments = _parser().parse_args()
     try:
         check_installed(arguments.overrides)
         register_plugins()
+        if arguments.describe:
+            return _describe(_compose(arguments))
         if not _only_shows(arguments):
             _preflight(_compose(arguments), arguments.multirun and not _is_fused(arguments))
         elif arguments.cfg or (arguments.help and arguments.overrides):
@@ -46,6 +49,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+
+
+def _parser() -> ArgumentParser:
+    """Hydra's, and what is ours."""
+    parser: ArgumentParser = get_args_parser()
+    parser.add_argument("--describe", action="store_true", help="Print each run's learning system, train nothing")
+    return parser
+
+
+def _describe(configs: Sequence[DictConfig]) -> int:
+    """Prints the learning system of each job: it is built and validated, and neither trained nor written."""
+    from atml_exp.job import build_job
+    from atml_exp.system import describe, in_lines
+    from atml_exp.validate import validate
+
+    built: dict[str, Any] = {}
+    for config in configs:
+        validate(config)
+        print(f"{in_lines(describe(build_job(config, built)))}\n")
+    return 0
 
 
 def _only_shows(arguments: Any) -> bool:

@@ -107,6 +107,10 @@ class RunWriter:
         self._log.writelines(json.dumps(row) + "\n" for row in rows)
         self._log.flush()
 
+    def values(self, name: str) -> list[float]:
+        """All values of a metric so far."""
+        return [value for _, _, metric, value in self._rows if metric == name]
+
     def arrays(self, step: int, values: Mapping[str, Tensor]) -> None:
         """One record for each array, kept in memory until the next checkpoint or until it is `LIMIT` bytes."""
         for name, value in values.items():

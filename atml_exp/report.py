@@ -30,6 +30,7 @@ from atml_exp.pictures.recorded import (
 )
 from atml_exp.runs import Run
 from atml_exp.search_path import installed_packages
+from atml_exp.system import TITLES
 from atml_exp.typeset import math, typeset, update_rule
 
 __all__ = ["Picture", "pictures", "pictures_of", "report", "write_report"]
@@ -141,7 +142,7 @@ _ICONS = {
 }
 
 _MEANINGS = {
-    "diverged": "The loss or the weights stopped being finite; what was recorded until then is shown.",
+    "diverged": "The loss grew beyond all bounds; what was recorded until then is shown.",
     "failed": "The run stopped with an error; what was recorded until then is shown.",
     "running": "The run has not ended: it is going on, or was interrupted and can be resumed.",
 }
@@ -180,8 +181,9 @@ def _status(run: Run) -> str:
         f'stroke-linejoin="round" aria-hidden="true">{_ICONS[status]}</svg>'
     )
     place = run.info.get("diverged_at")
-    detail = _found(run, int(place)) if place is not None else str(run.info.get("error") or "")
-    words = " ".join(part for part in (_MEANINGS.get(status, ""), detail) if part)
+    detail = _found(run, int(place)) if place is not None else ""
+    reason = str(run.info.get("error") or "")
+    words = " ".join(part for part in (_MEANINGS.get(status, ""), detail, reason) if part)
     why = f'<p class="why {status}">{escape(words)}</p>' if words else ""
     return f'<span class="status {status}">{icon}{escape(run.status)}</span>{why}'
 
@@ -288,14 +290,6 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 # The learning system
 
-_TITLES = {
-    "domain": "Domain X × Y",
-    "sample": "Sample S",
-    "hypothesis_class": "Hypothesis class H",
-    "loss": "Loss ℓ",
-    "algorithm": "Algorithm A",
-}
-
 _LOSSES = {
     "cross_entropy": r"L(w) = \frac{1}{N} ∑_{i=1}^{N} −log \frac{exp o_{i,y_i}}{∑_{c} exp o_{i,c}}",
     "mse": r"L(w) = \frac{1}{N} ∑_{i=1}^{N} \frac{1}{2} ‖o_i − y_i‖^2",
@@ -309,9 +303,9 @@ _BRACES = str.maketrans({"{": r"\{", "}": r"\}", "<": "{", ">": "}"})
 
 def _system(run: Run) -> str:
     system = run.info.get("system") or {}
-    names = [*_TITLES, *(key for key in system if key not in _TITLES)]
+    names = [*TITLES, *(key for key in system if key not in TITLES)]
     items = "".join(
-        f"<dt>{escape(_TITLES.get(key, _heading(key)))}</dt><dd>{_described(run, key, str(system[key]))}</dd>"
+        f"<dt>{escape(TITLES.get(key, _heading(key)))}</dt><dd>{_described(run, key, str(system[key]))}</dd>"
         for key in names
         if key in system
     )

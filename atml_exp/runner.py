@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from atml_exp.build import instantiate
+from atml_exp.divergence import is_climbing, step_size
 from atml_exp.environment import command, environment
 from atml_exp.errors import ConfigError
 from atml_exp.grouping import batch_sizes, group_key, is_out_of_memory, population_size
@@ -208,8 +209,8 @@ def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> N
         )
         recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
         _follow(recipe, bench, population, observer, recordings)
-        for recording in recordings:
-            _conclude(recording, observer, terms.reports)
+        for job, recording in zip(jobs, recordings, strict=True):
+            _conclude(job, recording, observer, terms.reports)
 
 
 def _follow(
@@ -274,7 +275,7 @@ def _info(job: Job, entry: Entry) -> dict[str, Any]:
         "device": str(job.device),
         "command": command(),
         **environment(),
-        "system": describe(job.data, job.model, job.loss_fn, job.optimiser, job.resolved["recipe"], job.resolved),
+        "system": describe(job),
         "num_classes": job.data.num_classes,
         "config": dict(job.resolved),
     }
@@ -292,15 +293,17 @@ def _progress(job: Job, size: int, display: SweepProgress | None, total: int) ->
     return Progress(total, description, enabled=job.resolved["progress"])
 
 
-def _conclude(recording: Recording, observer: Observer, reports: bool) -> None:
+def _conclude(job: Job, recording: Recording, observer: Observer, reports: bool) -> None:
     """Finishes the directory, then shows it: a report, and its pictures to the loggers."""
-    status = "complete" if recording.diverged_at is None else "diverged"
+    diverged_at, why = _divergence(job, recording, observer)
+    status = "complete" if diverged_at is None else "diverged"
     recording.writer.finish(
         status,
         steps=observer.total,
         steps_per_epoch=recording.steps_per_epoch,
-        diverged_at=recording.diverged_at,
+        diverged_at=diverged_at,
         probe_failures=recording.failures,
+        **({"error": why} if why else {}),
     )
     directory = recording.writer.directory
     if reports:
@@ -309,6 +312,19 @@ def _conclude(recording: Recording, observer: Observer, reports: bool) -> None:
         _safely("the pictures", lambda: _send_pictures(recording))
     for logger in recording.loggers:
         logger.finish(status)
+
+
+def _divergence(job: Job, recording: Recording, observer: Observer) -> tuple[int | None, str]:
+    """The step at which a run was found to have diverged, and its step size beside the limit where there is one."""
+    at = recording.diverged_at
+    try:
+        if at is None and is_climbing(job, recording.writer.values("train/loss")):
+            at = observer.total
+        limit = None if at is None else step_size(job)
+    except Exception as error:  # what was measured stands, whether theory has a word for it or not
+        log.info("the largest stable step size could not be had: %s: %s", type(error).__name__, error)
+        limit = None
+    return at, "" if limit is None else str(limit)
 
 
 def _write_report(directory: Path) -> None:

@@ -38,6 +38,8 @@ def print_summary(results: Sequence[_Result], console: Console | None = None) ->
         run = Run(result.directory)
         console.print(_heading(run, result.reused), style="italic", highlight=False, soft_wrap=True)
         console.print(_table(run))
+        if run.status == "diverged" and run.info.get("error"):
+            console.print(escape(str(run.info["error"])), highlight=False, soft_wrap=True)
         if result.reused and (difference := _made_elsewhere(run)):
             console.print(f"made with {difference}: here the last digits may differ (force=true)", highlight=False)
         for probe, reason in (run.info.get("probe_failures") or {}).items():

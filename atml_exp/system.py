@@ -4,42 +4,56 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:  # reports are written without torch
+    from torch import nn
 
-from atml_exp.data import Dataset
-from atml_exp.layout import Layout
+    from atml_exp.data import Dataset
+    from atml_exp.job import Job
 
-__all__ = ["describe"]
+__all__ = ["TITLES", "describe", "in_lines"]
+
+TITLES = {
+    "domain": "Domain X × Y",
+    "sample": "Sample S",
+    "hypothesis_class": "Hypothesis class H",
+    "loss": "Loss ℓ",
+    "algorithm": "Algorithm A",
+}
+"""The elements in the order in which they are read, with their symbols."""
 
 
-def describe(
-    data: Dataset,
-    model: nn.Module,
-    loss_fn: Any,
-    optimiser: Any,
-    recipe: Mapping[str, Any],
-    config: Mapping[str, Any],
-) -> dict[str, str]:
-    """A sentence for each element (Shalev-Shwartz & Ben-David, 2014, chapter 2); the options come from config."""
+def describe(job: "Job") -> dict[str, str]:
+    """A sentence for each element (Shalev-Shwartz & Ben-David, 2014, chapter 2)."""
+    config = job.resolved
     return {
-        "domain": _domain(data),
-        "hypothesis_class": f"{_named(config['model'])}: {Layout.of(model).size:,} trainable parameters",
-        "loss": f"{_name_of(loss_fn)}: {_first_line(loss_fn)}",
-        "algorithm": f"{_options(optimiser)}; {_schedules(config)}{_batches(recipe)}",
-        "sample": _sample(data, config),
+        "domain": _domain(job.data),
+        "hypothesis_class": f"{_named(config['model'])}: {_num_trained(job.model):,} trainable parameters",
+        "loss": f"{_name_of(job.loss_fn)}: {_first_line(job.loss_fn)}",
+        "algorithm": f"{_options(job.optimiser)}; {_schedules(config)}{_batches(config['recipe'])}",
+        "sample": _sample(job.data, config),
     }
 
 
-def _domain(data: Dataset) -> str:
+def _num_trained(model: "nn.Module") -> int:
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def in_lines(system: Mapping[str, str]) -> str:
+    """A description as text for a terminal, an element in a line."""
+    width = max(map(len, TITLES.values()))
+    return "\n".join(f"{title:<{width}}  {system[key]}" for key, title in TITLES.items() if key in system)
+
+
+def _domain(data: "Dataset") -> str:
     shape = "×".join(map(str, data.input_shape))
     classes = "{0, 1}" if data.num_classes == 2 else f"{{0, …, {(data.num_classes or 1) - 1}}}"
     targets = classes if data.num_classes else f"ℝ^{data.num_targets}"
     return f"X × Y = ℝ^({shape}) × {targets}"
 
 
-def _sample(data: Dataset, config: Mapping[str, Any]) -> str:
+def _sample(data: "Dataset", config: Mapping[str, Any]) -> str:
     wrappers = (config["dataset"].get("wrapper") or {}).items()
     changed = "; ".join(f"{name}({_arguments(node)})" for name, node in wrappers)
     return f"{data.name}: {len(data.train):,} training and {len(data.test):,} test examples" + (

@@ -260,3 +260,21 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_completes(command, tmp_pa
     assert "Traceback" not in err
     assert f"run {directory.name}: complete" in command(*overrides).out
     assert Run(directory).series("train/loss")[0].tolist() == list(range(0, 6001, 1000))
+
+
+def test_describe_prints_the_learning_system_and_trains_nothing(command, tmp_path):
+    done = command("--describe", *SMALL)
+    assert done.code == 0
+    assert "Hypothesis class H  mlp(depth=2, width=4" in done.out
+    assert "Sample S            gaussian_mixture: 1,000 training and 1,000 test examples" in done.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_describe_says_what_is_wrong(command):
+    done = command("--describe", "model.width=0")
+    assert (done.code, "model.width = 0" in done.err) == (2, True)
+
+
+def test_describe_of_a_sweep_is_that_of_each_job(command):
+    done = command("--describe", "--multirun", *SMALL, "model.width=3,5")
+    assert [f"width={width}" in done.out for width in (3, 4, 5)] == [True, False, True]

@@ -2,12 +2,11 @@
 
 from atml_exp.compose import compose
 from atml_exp.job import build_job
-from atml_exp.system import describe
+from atml_exp.system import TITLES, describe, in_lines
 
 
 def described(*overrides):
-    job = build_job(compose(["device=cpu", "probe=[]", *overrides]))
-    return describe(job.data, job.model, job.loss_fn, job.optimiser, job.resolved["recipe"], job.resolved)
+    return describe(build_job(compose(["device=cpu", "probe=[]", *overrides])))
 
 
 def test_the_five_elements():
@@ -28,3 +27,10 @@ def test_regression_full_batches_schedules_and_corruptions():
     assert found["algorithm"].endswith("on the whole training set")
     noisy = described("+dataset/wrapper=label_noise", "dataset.wrapper.label_noise.fraction=0.25")
     assert noisy["sample"].endswith("; label_noise(fraction=0.25)")
+
+
+def test_as_lines_for_a_terminal():
+    found = described("recipe.steps=3ep")
+    lines = in_lines(found).splitlines()
+    assert [line.partition("  ")[0] for line in lines] == list(TITLES.values())
+    assert {line[len(max(TITLES.values(), key=len)) + 2 :] for line in lines} == set(found.values())
