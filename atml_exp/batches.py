@@ -95,10 +95,18 @@ class Batches:
         stacked = len(noisy) > 1
         return replace(batch, y=torch.stack(noisy) if stacked else noisy[0], y_stacked=stacked)
 
+    def whole(self, step: int) -> Batch:
+        """The whole training set with the labels of this step, but for noise that is drawn anew at each step."""
+        y, own = self._labels(step)
+        return Batch(self._x, y, self._x_own, own)
+
+    def _labels(self, step: int) -> tuple[Tensor, bool]:
+        return self._permuted if self._permuted and step < self.num_random else (self._y, self._y_own)
+
     def _clean(self, step: int) -> Batch:
-        y, own = self._permuted if self._permuted and step < self.num_random else (self._y, self._y_own)
         if not self._orders:
-            return Batch(self._x, y, self._x_own, own)
+            return self.whole(step)
+        y, own = self._labels(step)
         stacked = len(self._seeds) > 1
         index = self._index(step)
         x, y = self._gather(self._x, self._x_own, index), self._gather(y, own, index)

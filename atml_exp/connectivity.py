@@ -192,6 +192,9 @@ class _CurveGradient:
         self.loss = value.detach()
         return 2 * a * (1 - a) * slope
 
+    def full(self, w: Tensor) -> Tensor:
+        raise ValueError("a curve's loss is an integral: it has no gradient on a whole training set")
+
 
 @torch.no_grad()
 def _with_weights(model: nn.Module, w: Tensor) -> nn.Module:

@@ -153,7 +153,7 @@ def _trial(jobs: Sequence[Job]) -> Population:
     x, y = jobs[-1].data.train.x[:4].double(), jobs[-1].data.train.y[:4]
     batch = Batch(x, y.double() if y.is_floating_point() else y)
     for _ in range(2):
-        population = update(population, optimiser, jobs[0].loss_fn, batch, optimiser.learning_rate)
+        population = update(population, optimiser, jobs[0].loss_fn, batch, optimiser.learning_rate, lambda: batch)
     return population
 
 

@@ -251,9 +251,12 @@ class BatchGradient:
     """The gradient of one mini-batch's loss as a function of w; also the loss and the buffers after its first call.
 
     Only the first call's batch-norm statistics are kept, so that SAM and line searches don't update them twice.
+    whole: the whole training set, for rules that ask for its gradient too.
     """
 
-    def __init__(self, population: Population, loss_fn: Loss, batch: Batch) -> None:
+    def __init__(
+        self, population: Population, loss_fn: Loss, batch: Batch, whole: Callable[[], Batch] | None = None
+    ) -> None:
         self.layout = population.layout
         self.seeds = population.seeds
         self.buffers = population.buffers
@@ -262,6 +265,7 @@ class BatchGradient:
         self._population = population
         self._loss_fn = loss_fn
         self._batch = batch
+        self._whole = whole
 
     def __call__(self, w: Tensor) -> Tensor:
         buffers = {n: b.clone() for n, b in self._population.buffers.items()}
@@ -276,6 +280,12 @@ class BatchGradient:
         self._calls += 1
         live = self._population.live
         return g if live is None else _only(g, live)
+
+    def full(self, w: Tensor) -> Tensor:
+        """The gradient on the whole training set, which neither counts as a call nor leaves statistics."""
+        if self._whole is None:
+            raise ValueError("the whole training set isn't known here, and this rule asks for its gradient")
+        return BatchGradient(self._population, self._loss_fn, self._whole())(w)
 
     def _step(self, w: Tensor, buffers: dict[str, Tensor]) -> Callable[..., Any]:
         """The gradient as operations, recorded at the first mini-batch of a shape; as it is where it can't be known
@@ -351,10 +361,18 @@ def _named(loss_fn: Loss) -> tuple[Any, str] | None:
 
 
 def update(
-    population: Population, optimiser: Optimiser, loss_fn: Loss, batch: Batch, learning_rate: Any
+    population: Population,
+    optimiser: Optimiser,
+    loss_fn: Loss,
+    batch: Batch,
+    learning_rate: Any,
+    whole: Callable[[], Batch] | None = None,
 ) -> Population:
-    """The population after one step of the optimiser on one mini-batch: the same function for every R."""
-    gradient = BatchGradient(population, loss_fn, batch)
+    """The population after one step of the optimiser on one mini-batch: the same function for every R.
+
+    whole: gives the whole training set, for the rules that ask for it.
+    """
+    gradient = BatchGradient(population, loss_fn, batch, whole)
     w, state = optimiser.update(
         population.w, population.state, gradient, step=population.updates, learning_rate=learning_rate
     )

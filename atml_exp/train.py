@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -93,7 +94,8 @@ def fit(
         bench.observer.observe(population, learning_rate)
         if step == end or bench.observer.all_diverged:
             break
-        population = update(population, bench.optimiser, bench.loss_fn, batches(step), learning_rate)
+        whole = partial(batches.whole, step)
+        population = update(population, bench.optimiser, bench.loss_fn, batches(step), learning_rate, whole)
         bench.observer.tick(population)
     bench.observer.end(population)
     return population

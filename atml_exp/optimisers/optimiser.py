@@ -35,6 +35,9 @@ class Gradient(Protocol):
     def __call__(self, w: Tensor) -> Tensor:
         """w (..., P) → ∇L(w) (..., P)."""
 
+    def full(self, w: Tensor) -> Tensor:
+        """w (..., P) → the gradient (..., P) of the mean loss on the whole training set; leaves `loss` as it is."""
+
 
 State: TypeAlias = dict[str, Tensor]
 

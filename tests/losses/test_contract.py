@@ -10,6 +10,7 @@ from atml_exp.losses.cross_entropy import cross_entropy
 from atml_exp.losses.hinge import hinge
 from atml_exp.losses.logistic import logistic
 from atml_exp.losses.mse import mse
+from atml_exp.losses.perceptron import perceptron
 
 G = torch.Generator().manual_seed(0)
 N, D = 8, 4
@@ -22,6 +23,7 @@ CASES = {
     "mse_on_targets": (mse, 1, TARGETS),
     "logistic": (logistic, 1, BINARY),
     "hinge": (hinge, 1, BINARY),
+    "perceptron": (perceptron, 1, BINARY),
 }
 
 
@@ -90,12 +92,13 @@ def test_keeps_the_dtype_of_the_outputs(case, dtype):
 
 def test_each_declares_the_tasks_it_suits():
     assert cross_entropy.suited_tasks == {"classification"}
-    assert logistic.suited_tasks == hinge.suited_tasks == {"binary"}
-    assert logistic.num_outputs == hinge.num_outputs == 1
+    for loss in (logistic, hinge, perceptron):
+        assert loss.suited_tasks == {"binary"}
+        assert loss.num_outputs == 1
     assert not hasattr(mse, "suited_tasks")
 
 
-@pytest.mark.parametrize("loss", [cross_entropy, mse, logistic, hinge], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("loss", [cross_entropy, mse, logistic, hinge, perceptron], ids=lambda f: f.__name__)
 def test_its_yaml_gives_it(loss, pytestconfig):
     config = OmegaConf.load(pytestconfig.rootpath / "configs" / "loss" / f"{loss.__name__}.yaml")
     assert instantiate(config).func is loss
