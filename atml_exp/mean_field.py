@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import erf, expit
 
-__all__ = ["ACTIVATIONS", "Pair", "mean_field_map"]
+__all__ = ["ACTIVATIONS", "Pair", "mean_field_map", "pair_of", "quadrature", "rounded"]
 
 Pair = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
 """φ and φ′."""
@@ -60,23 +60,23 @@ def mean_field_map(activation: Any, weight_variance: float, bias_variance: float
             f"weight_variance = {weight_variance}, bias_variance = {bias_variance}, q = {q}: "
             "they must be finite and not negative"
         )
-    function, slope = _pair(activation)
-    z, mass = _quadrature()
+    function, slope = pair_of(activation)
+    z, mass = quadrature()
     x = np.sqrt(q) * z
     beside = x if q > 0 else 1e-100 * z  # at q = 0 the limit from above, where slopes may differ on both sides
     return (
-        _rounded(weight_variance * float(mass @ function(x) ** 2) + bias_variance),
-        _rounded(weight_variance * float(mass @ slope(beside) ** 2)),
+        rounded(weight_variance * float(mass @ function(x) ** 2) + bias_variance),
+        rounded(weight_variance * float(mass @ slope(beside) ** 2)),
     )
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """To 12 digits: what lies behind is the quadrature's."""
     return float(f"{value:.12g}")
 
 
 @cache
-def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+def quadrature() -> tuple[np.ndarray, np.ndarray]:
     """Points z and masses for expectations over N(0, 1), symmetric about 0."""
     x, w = np.polynomial.legendre.leggauss(NODES)
     z, w = REACH * (x + 1) / 2, REACH * w / 2
@@ -85,7 +85,8 @@ def _quadrature() -> tuple[np.ndarray, np.ndarray]:
     return points, masses / masses.sum()
 
 
-def _pair(activation: Any) -> Pair:
+def pair_of(activation: Any) -> Pair:
+    """φ and φ′ by name, or of a function of torch tensors; ValueError for an unknown name."""
     if isinstance(activation, str):
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation = {activation!r}: allowed: {', '.join(ACTIVATIONS)}")
