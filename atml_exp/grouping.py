@@ -17,6 +17,9 @@ WORKING_SET = 12e6
 """Bytes of weights, gradients, velocities and their temporaries that a population's step passes over. Chosen by us:
 of MLPs with 26,000 weights, 16 to 32 train fastest together on a CPU, of those with 3,500 about 128."""
 
+INITIAL = ("initial_scale", "initial_bias_std")
+"""Numbers of a model that its initial weights alone depend on."""
+
 
 def group_key(job: Job) -> str:
     """Equal for two jobs that may share a population.
@@ -31,7 +34,7 @@ def group_key(job: Job) -> str:
     else:
         same["alone"] = job.id
     same["dataset"] = without_numbers(same.get("dataset"), only_below="wrapper")
-    same["model"] = {k: v for k, v in (same.get("model") or {}).items() if k != "initial_scale"}
+    same["model"] = {k: v for k, v in (same.get("model") or {}).items() if k not in INITIAL}
     return _text(same, job)
 
 

@@ -19,7 +19,7 @@ def key(*overrides):
     [
         ([], ["seed=1"]),
         ([], ["optimiser.learning_rate=0.3", "optimiser.momentum=0.5", "optimiser.weight_decay=0.1"]),
-        ([], ["model.initial_scale=2"]),
+        ([], ["model.initial_scale=2", "model.initial_bias_std=0.1"]),
         ([NOISE], [NOISE, "dataset.wrapper.label_noise.fraction=0.7"]),
         (["optimiser=sam"], ["optimiser=sam", "optimiser.rho=0.3"]),
         ([], ["logger=[tensorboard]", "progress=false"]),

@@ -10,7 +10,7 @@ __all__ = ["Initialisation", "initialise"]
 Initialisation = Literal["pytorch", "he", "xavier", "lecun", "orthogonal", "zeros"]
 
 
-def initialise(model: nn.Module, scheme: Initialisation, scale: float = 1.0) -> None:
+def initialise(model: nn.Module, scheme: Initialisation, scale: float = 1.0, bias_std: float = 0.0) -> None:
     """Draws the weights of every linear and convolutional layer anew, in place. Normalisation layers stay.
 
     A unit with n inputs, a layer with m outputs (both times the receptive field). Standard deviation of a weight:
@@ -21,17 +21,22 @@ def initialise(model: nn.Module, scheme: Initialisation, scale: float = 1.0) -> 
     - orthogonal: √(1/max(n, units)), orthonormal rows or columns (Saxe et al., 2014);
     - zeros: 0.
 
-    Biases are 0 under all but `pytorch`. `scale` multiplies what was drawn. ValueError for another scheme.
+    Biases are 0 under all but `pytorch`. `scale` multiplies what was drawn. With bias_std > 0 biases are instead
+    normal of that standard deviation under every scheme, drawn after all weights, which stay as they were: `lecun`
+    with scale σ_w and bias_std σ_b is the random net of mean-field theory. ValueError for another scheme.
     """
     if scheme not in get_args(Initialisation):
         raise ValueError(f"initialisation = {scheme!r}: allowed: {', '.join(get_args(Initialisation))}")
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            _draw(layer.weight, scheme)
-            with torch.no_grad():
-                layer.weight.mul_(scale)
-                if layer.bias is not None:
-                    layer.bias.mul_(scale if scheme == "pytorch" else 0.0)
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)]
+    for layer in layers:
+        _draw(layer.weight, scheme)
+        with torch.no_grad():
+            layer.weight.mul_(scale)
+            if layer.bias is not None:
+                layer.bias.mul_(scale if scheme == "pytorch" else 0.0)
+    for layer in layers:
+        if bias_std > 0 and layer.bias is not None:
+            nn.init.normal_(layer.bias, std=bias_std)
 
 
 def _draw(weight: Tensor, scheme: Initialisation) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from atml_exp.fields import Positive, PositiveInt
+from atml_exp.fields import NonNegative, Positive, PositiveInt
 from atml_exp.models.activations import Activation, activation_module
 from atml_exp.models.initialisation import Initialisation, initialise
 
@@ -69,6 +69,7 @@ def mlp(
     activation: Activation = "relu",
     initialisation: Initialisation = "pytorch",
     initial_scale: Positive = 1.0,
+    initial_bias_std: NonNegative = 0.0,
     normalisation: Normalisation = "none",
     skip: bool = False,
     bias: bool = True,
@@ -79,11 +80,12 @@ def mlp(
     2016; the first never does, even if the input happens to have `width` entries). Normalisation comes before the
     activation: `batch` (Ioffe & Szegedy, 2015) or `layer` (Ba et al., 2016). bias: in all linear layers or none.
     initial_scale multiplies the initial weights of all linear layers (and the biases where they aren't 0).
+    initial_bias_std: standard deviation of normal initial biases; 0: as the initialisation has them.
     The parameters are `hidden.<i>.linear.weight`, `.bias`, …, `output.weight`, `output.bias`.
 
     >>> sum(p.numel() for p in mlp((64,), 10, depth=2, width=128).parameters())
     26122
     """
     model = MLP(math.prod(input_shape), num_outputs, depth, width, activation, normalisation, bias, skip)
-    initialise(model, initialisation, initial_scale)
+    initialise(model, initialisation, initial_scale, initial_bias_std)
     return model

@@ -30,10 +30,10 @@ DEVIATIONS = {
 
 @pytest.fixture
 def drawn(seeded):
-    def draw(constructor, scheme, scale=1.0, seed=0):
+    def draw(constructor, scheme, scale=1.0, seed=0, bias_std=0.0):
         def make():
             layer = constructor()
-            initialise(layer, scheme, scale)
+            initialise(layer, scheme, scale, bias_std)
             return layer
 
         return seeded(make, seed)
@@ -85,6 +85,20 @@ def test_scale_multiplies_and_biases_are_zero_but_for_pytorch(drawn, scheme):
     assert torch.equal(three.weight, 3 * one.weight)
     assert torch.equal(three.bias, 3 * one.bias)
     assert bool(one.bias.any()) == (scheme == "pytorch")
+
+
+@pytest.mark.parametrize("scheme", get_args(Initialisation))
+def test_random_biases_leave_the_weights_as_they_are(drawn, scheme):
+    def two():
+        return nn.Sequential(nn.Linear(3, 4000), nn.Linear(4000, 2, bias=False), nn.Linear(2, 4000))
+
+    without, random = drawn(two, scheme, 2.0), drawn(two, scheme, 2.0, bias_std=0.3)
+    for one, other in zip(without, random, strict=True):
+        assert torch.equal(one.weight, other.weight)
+    biases = torch.cat([random[0].bias, random[2].bias]).detach().double()
+    assert biases.square().mean().sqrt().item() == pytest.approx(0.3, rel=4 / math.sqrt(2 * len(biases)))
+    assert (biases**4).mean() / biases.square().mean() ** 2 == pytest.approx(3, abs=0.25)  # normal
+    assert not torch.equal(random[0].bias, random[2].bias)
 
 
 @pytest.mark.parametrize("scheme", get_args(Initialisation))
