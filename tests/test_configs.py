@@ -25,6 +25,7 @@ LONG_ENOUGH = "recipe.steps=60"
 NEEDED = {
     "adam_sharpness": ("optimiser=adam",),
     "reparametrisation": ("model.depth=1",),
+    "implicit_bias": ("dataset.num_classes=2", "dataset.separation=1000"),  # features that are separable
     "adversarial_initialisation": ("recipe.pretrain=1",),
 }
 """What else a probe or a recipe needs."""
