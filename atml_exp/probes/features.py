@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-__all__ = ["evaluation_mode", "layer_inputs", "layer_outputs", "penultimate_features", "predict", "predict_each"]
+__all__ = [
+    "evaluation_mode",
+    "layer_inputs",
+    "layer_outputs",
+    "linear_layers",
+    "penultimate_features",
+    "predict",
+    "predict_each",
+]
 
 
 @contextmanager
@@ -78,10 +86,15 @@ def layer_inputs(model: nn.Module, x: Tensor, *, batch_size: int = 1024) -> Iter
     >>> {name: tuple(h.shape) for name, h in batch.items()}
     {'0': (4, 2), '2': (4, 5)}
     """
+    return _overheard(model, x, linear_layers(model), lambda inputs, output: inputs[0].flatten(1), batch_size)
+
+
+def linear_layers(model: nn.Module) -> dict[str, nn.Linear | nn.modules.conv._ConvNd]:
+    """The linear and convolutional layers by name; ValueError where there is none."""
     layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)}
     if not layers:
         raise ValueError(f"{type(model).__name__} has no linear or convolutional layer")
-    return _overheard(model, x, layers, lambda inputs, output: inputs[0].flatten(1), batch_size)
+    return layers
 
 
 def layer_outputs(
