@@ -46,10 +46,16 @@ CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
 """How the files of each folder are tried out."""
 
 NO_DATA = ("dataset=no_data", "loss=value", "model=quadratic", "optimiser=gd", "device=cpu", "progress=false")
+PERCEPTRON = ("loss=perceptron", "optimiser=perceptron", "recipe=perceptron", *SMALL)
 ALONE = {
     "loss/value": (*NO_DATA, "recipe.steps=2", "probe=[]"),
     "dataset/no_data": (*NO_DATA, "recipe.steps=2", "probe=[]"),
     "probe/suboptimality": (*NO_DATA, "recipe.steps=2", "probe=[suboptimality]"),
+    "probe/decision_boundary": ("dataset=two_moons", "model.width=4", *SMALL, "probe=[decision_boundary]"),
+    "probe/hard_margin": ("dataset=two_moons", "model=linear", *SMALL, "probe=[hard_margin]"),
+    "probe/mistakes": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[mistakes]"),
+    "probe/optimality_gap": ("dataset=diabetes", "model=linear", "loss=mse", *SMALL, "probe=[optimality_gap]"),
+    "recipe/perceptron": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[]"),
     "recipe/least_squares": ("recipe=least_squares", "device=cpu", "progress=false", "model=linear", "probe=[]"),
 }
 """Instead, for those that have no steps or no data."""

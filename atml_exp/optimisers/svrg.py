@@ -19,10 +19,10 @@ class SVRG:
     ∇L is the gradient of the whole training set (without label noise that is drawn at each step): the direction has
     the mean ∇L(w) + λw whatever w̃ is, and a variance of the order of ‖w − w̃‖². With a small constant η the loss
     falls linearly where it is strongly convex, while SGD stays at a floor. `every`: the paper takes twice the
-    number of examples (of batches of 1) where the loss is convex, five times where it isn't; each time costs a pass over
-    the data. Johnson & Zhang (2013), Accelerating stochastic gradient descent using predictive variance reduction,
-    option I; their theorem is on option II, where w̃ is a random iterate, with examples drawn independently
-    (recipe.replacement=true).
+    number of examples (of batches of 1) where the loss is convex, five times where it isn't; each time costs a pass
+    over the data. Johnson & Zhang (2013), Accelerating stochastic gradient descent using predictive variance
+    reduction, option I; their theorem is on option II, where w̃ is a random iterate, with examples drawn
+    independently (recipe.replacement=true).
     """
 
     learning_rate: Positive = 0.05

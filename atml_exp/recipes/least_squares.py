@@ -9,11 +9,10 @@ from torch.nn.functional import one_hot
 from atml_exp.data import Split
 from atml_exp.errors import ConfigError
 from atml_exp.fields import NonNegative
-from atml_exp.layout import Layout
 from atml_exp.linalg import as_float64
+from atml_exp.linear_part import linear_part
 from atml_exp.population import Population
 from atml_exp.probe import specimen
-from atml_exp.probes.features import penultimate_features
 from atml_exp.train import Bench
 
 __all__ = ["least_squares", "solve"]
@@ -37,22 +36,16 @@ def least_squares(fit: Bench, population: Population, *, ridge: NonNegative = 0.
 def _solved(data: Split, population: Population, r: int, ridge: float) -> Tensor:
     """The trained weights (P,) of replica r."""
     model = specimen(population.model, population.replica(r))
-    h, last = penultimate_features(model, data.x)
-    trained = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
-    others = [name for key, name in trained.items() if key not in {id(last.weight), id(last.bias)}]
-    if others:
+    try:
+        part = linear_part(model, data.x)
+    except ValueError as error:
         raise ConfigError(
-            f"recipe=least_squares has a closed form where only the last linear layer is trained, and "
-            f"{others[0]} is trained too: use model=linear, random_features or first_features, or recipe=train"
-        )
-    h = as_float64(h)
-    h = h if last.bias is None else torch.cat([h, torch.ones_like(h[:, :1])], 1)
-    y = one_hot(data.y, last.out_features) if not data.y.is_floating_point() else data.y.reshape(len(data), -1)
-    weights = solve(h, as_float64(y), ridge)
-    solution = {trained[id(last.weight)]: weights[: last.in_features].T}
-    if last.bias is not None:
-        solution[trained[id(last.bias)]] = weights[last.in_features]
-    return Layout.of(model).vector(solution)
+            f"recipe=least_squares has a closed form where only the last linear layer is trained: {error}; use "
+            "model=linear, random_features or first_features, or recipe=train"
+        ) from error
+    classes = part.weights.shape[1]
+    y = one_hot(data.y, classes) if not data.y.is_floating_point() else data.y.reshape(len(data), -1)
+    return part.vector(model, solve(part.features, as_float64(y), ridge))
 
 
 def solve(h: Tensor, y: Tensor, ridge: float = 0.0) -> Tensor:
