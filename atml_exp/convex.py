@@ -240,7 +240,7 @@ def _hinge(z: np.ndarray, l2: float) -> Minimum:
 def _interior_step(
     z: np.ndarray, l2: float, beta: np.ndarray, low: np.ndarray, high: np.ndarray, margins: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """β and the multipliers of β ≥ 0 and β ≤ 1, moved towards margins − 1 = low − high, low·β = high·(1 − β) = 0."""
+    """β and the multipliers of β ≥ 0 and β ≤ 1, moved to margins − 1 = low − high, low·β = high·(1 − β) = 0."""
     room = np.maximum(1 - beta, 1e-300)
     solve = _solver(z, l2, low / beta + high / room)
     left = margins - 1 - low + high

@@ -102,7 +102,12 @@ def draw(spec: FigureSpec, table: pd.DataFrame, about: dict[str, Any], folder: P
     module = import_module(spec.module)
     claims: list[Claim] = module.claims(table)
     figure: Figure = module.draw(table)
-    frame(figure, spec.title, claims, _note(about))
+    frame(
+        figure,
+        spec.title,
+        claims,
+        _note(about, getattr(module, "SEEDS", "lines: mean over seeds; bands: their range")),
+    )
     name = about["name"]
     (folder / "figure.json").unlink(missing_ok=True)
     write_text(folder / f"{name}.csv", without_idle_columns(table).to_csv(index=False))
@@ -139,9 +144,9 @@ def frame(figure: Figure, title: str, claims: Sequence[Claim], note: str) -> Non
     figure.text(0.012, y, note, color=GREY, va="top", size=14)
 
 
-def _note(about: Mapping[str, Any]) -> str:
-    """What a picture by itself wouldn't tell."""
-    seeds = "one seed" if len(about["seeds"]) == 1 else "lines: mean over seeds; bands: their range"
+def _note(about: Mapping[str, Any], several: str) -> str:
+    """What a picture by itself wouldn't tell. several: how it shows more seeds than one, the module's `SEEDS`."""
+    seeds = "one seed" if len(about["seeds"]) == 1 else several
     return seeds + (" · smoke scale: a quick check, not a result" if about["scale"] == "smoke" else "")
 
 
