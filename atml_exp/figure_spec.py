@@ -52,6 +52,7 @@ class FigureSpec:
         """(sweep, overrides) of each job at a scale; `overrides`, the command line's, hold for every sweep.
 
         Of several overrides of one key the last counts: an axis given on the command line replaces the figure's.
+        Where it makes another choice, `model=rosenbrock`, the figure's options that this choice doesn't have go.
         """
         if scale not in self.scales:
             raise ConfigError(f"scale = {scale}: allowed: {', '.join(self.scales)}{nearest(scale, self.scales)}")
@@ -60,9 +61,11 @@ class FigureSpec:
         for name, own in self.sweeps.items():
             if name in extra and extra[name] is None:
                 continue
-            lines = [*self.base, *own, *(extra.get("base") or ()), *(extra.get(name) or ()), *overrides]
+            lines = [*self.base, *own, *(extra.get("base") or ()), *(extra.get(name) or ())]
             jobs += [
-                (name, job) for chosen in _alternatives(lines) for job in sweep_jobs(_last_of_each_key(chosen))
+                (name, job)
+                for chosen in _alternatives(lines)
+                for job in sweep_jobs(_last_of_each_key([*_without_foreign(chosen, overrides), *overrides]))
             ]
         return jobs
 
@@ -115,6 +118,22 @@ def _alternatives(lines: Sequence[str | list[str]]) -> list[list[str]]:
         [text for line in lines for text in ([line] if isinstance(line, str) else line if line is chosen else [])]
         for chosen in lists
     ]
+
+
+def _without_foreign(lines: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """The figure's overrides but for options of a choice which `overrides` replace by one that hasn't got them."""
+    allowed = {}
+    for _, override in parse(overrides):
+        group, choice = override.key_or_group, override.value()
+        if "." not in group and isinstance(choice, str) and choice in choices_of(group):
+            node = read_choice(group, choice)
+            allowed[group] = set(node.get(group, node))
+    kept = []
+    for text, override in parse(lines):
+        group, _, option = override.key_or_group.partition(".")
+        if not option or group not in allowed or option.partition(".")[0] in allowed[group]:
+            kept.append(text)
+    return kept
 
 
 def _last_of_each_key(lines: Sequence[str]) -> list[str]:

@@ -56,6 +56,13 @@ def test_axes_can_go_together():
     ]
 
 
+def test_another_choice_on_the_command_line_drops_the_options_that_it_lacks():
+    figure = spec(sweeps={"a": ["model=mlp", "model.width=4,8", "model.initialisation=he", "seed=0"]})
+    assert figure.jobs("laptop", ["model=linear"]) == [("a", ["model.initialisation=he", "seed=0", "model=linear"])]
+    assert len(figure.jobs("laptop", ["model=cnn"])) == 2
+    assert figure.jobs("laptop", ["model=linear", "model.width=3"])[0][1][-1] == "model.width=3"  # to be refused
+
+
 def test_an_unknown_scale_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match=r"scale = labtop: allowed: laptop; did you mean"):
         spec().jobs("labtop")

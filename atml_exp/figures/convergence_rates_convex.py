@@ -14,7 +14,13 @@ from atml_exp.theory import acceleration_bound, first_order_lower_bound, gradien
 
 __all__ = ["claims", "draw"]
 
-GAP, DISTANCE, MADE_FOR = "suboptimality/gap", "suboptimality/distance", "model.steps"
+GAP, DISTANCE, MADE_FOR, RATE = (
+    "suboptimality/gap",
+    "suboptimality/distance",
+    "model.steps",
+    "optimiser.learning_rate",
+)
+SMOOTHNESS, CONVEXITY = "suboptimality/smoothness", "suboptimality/strong_convexity"
 DESCENT, FAST, SEARCH, HUBER = "gradient descent", "acceleration", "line search", "huber"
 BACKTRACKING, FIXED = "valley, backtracking", "valley, fixed step"
 Bound = Callable[[np.ndarray, float, float], np.ndarray]
@@ -26,7 +32,7 @@ def draw(table: pd.DataFrame) -> Figure:
     figure = new_slide()
     left, middle, right = figure.subplots(1, 3)
     _worst(left, table)
-    _huber(middle, _of(table, HUBER))
+    _huber(middle, table)
     _valley(right, table)
     for axes, title in ((left, "hard for all"), (middle, "hard for descent"), (right, "not convex")):
         axes.set_xscale("log")
@@ -45,25 +51,32 @@ def _worst(axes: Axes, table: pd.DataFrame) -> None:
     for name, colour in ((DESCENT, BLUE), (FAST, VERMILLION), (SEARCH, GREEN)):
         gaps = _after(_of(table, name))
         axes.plot(gaps["step"], gaps["value"], color=colour, label=name)
-    n, radius = _steps(_of(table, DESCENT)), _radius(table, DESCENT)
-    for bound, colour in ((gradient_descent_bound, BLUE), (acceleration_bound, VERMILLION)):
-        axes.plot(n, bound(n, 1.0, radius), "--", color=colour, linewidth=1.5)
-    if len(n):
-        limit = float(first_order_lower_bound(n[-1], 1.0, radius))
+    for name, bound, colour in ((DESCENT, gradient_descent_bound, BLUE), (FAST, acceleration_bound, VERMILLION)):
+        n = _steps(_of(table, name))
+        if (smoothness := _smoothness(table, name)) is not None:
+            axes.plot(n, bound(n, smoothness, _radius(table, name)), "--", color=colour, linewidth=1.5)
+    n = _steps(_of(table, DESCENT))
+    if len(n) and _is_worst_case(table, DESCENT):
+        limit = float(first_order_lower_bound(n[-1], 1.0, _radius(table, DESCENT)))
         axes.plot(n[-1], limit, "v", color=BLACK, markersize=10, label="limit of any", linestyle="none")
         axes.set_ylim(bottom=1e-3 * limit)
     axes.legend(loc="lower left")
 
 
-def _huber(axes: Axes, part: pd.DataFrame) -> None:
+def _huber(axes: Axes, table: pd.DataFrame) -> None:
+    part = _of(table, HUBER)
+    if MADE_FOR not in part:  # of other functions
+        return
     colours = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
     for (made_for, gaps), colour in zip(each(part, MADE_FOR), colours, strict=False):
         later = gaps[(gaps["step"] > 0) & (gaps["value"] > 1e-12)]
         axes.plot(later["step"], later["value"], color=colour, label=f"made for {made_for:g}")
         at = gaps[gaps["step"] == made_for]
         axes.plot(at["step"], at["value"], "o", color=colour)
-    n = _steps(part)
-    axes.plot(n, gradient_descent_bound(n, 1.0, 1.0), "--", color=BLACK, linewidth=1.5, label="bound")
+    n, smoothness = _steps(part), _smoothness(table, HUBER)
+    if smoothness is not None:
+        bound = gradient_descent_bound(n, smoothness, _radius(table, HUBER))
+        axes.plot(n, bound, "--", color=BLACK, linewidth=1.5, label="bound")
     axes.set_ylim(1e-6, 1)
     axes.legend(loc="lower left")
 
@@ -91,6 +104,21 @@ def _radius(table: pd.DataFrame, sweep: str) -> float:
     return float(at.iloc[0]) if len(at) else float("nan")
 
 
+def _smoothness(table: pd.DataFrame, sweep: str) -> float | None:
+    """L, where the bounds hold: of functions known to be convex and smooth, with steps of 1/L. Else None."""
+    runs = table[table["sweep"] == sweep]
+    known = rows(runs, SMOOTHNESS)["value"]
+    if not len(known) or not len(rows(runs, CONVEXITY)):
+        return None
+    smoothness = float(known.iloc[0])
+    return smoothness if np.allclose(runs[RATE].astype(float) * smoothness, 1, rtol=1e-9) else None
+
+
+def _is_worst_case(table: pd.DataFrame, sweep: str) -> bool:
+    """Whether the function is the one that is hard for all methods."""
+    return bool((table[table["sweep"] == sweep]["model"] == "nesterov_worst_case").all())
+
+
 def claims(table: pd.DataFrame) -> list[Claim]:
     """Each bound at each step; where it is reached; and that acceleration beats what descent is promised."""
     return [
@@ -104,7 +132,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         Claim(
             "Drori & Teboulle 2014",
             "and for each $N$ there is a function with equality (largest deviation; bound ours)",
-            by_seed(_all(table, HUBER), lambda t: _reached(_of(t, HUBER))),
+            by_seed(_all(table, HUBER), _reached),
             "<=",
             1e-9,
         ),
@@ -138,19 +166,27 @@ def _all(table: pd.DataFrame, sweep: str) -> pd.DataFrame:
 
 def _largest(table: pd.DataFrame, sweep: str, bound: Bound) -> float:
     """Of (f − f*)/bound over all steps from 1."""
-    gaps = _after(_of(table, sweep))
-    return float((gaps["value"] / bound(gaps["step"].to_numpy(), 1.0, _radius(table, sweep))).max())
+    gaps, smoothness = _after(_of(table, sweep)), _smoothness(table, sweep)
+    if smoothness is None:
+        return float("nan")
+    return float((gaps["value"] / bound(gaps["step"].to_numpy(), smoothness, _radius(table, sweep))).max())
 
 
-def _reached(part: pd.DataFrame) -> float:
+def _reached(table: pd.DataFrame) -> float:
     """|gap/bound − 1| at the step that each function was made for."""
+    part, smoothness = _of(table, HUBER), _smoothness(table, HUBER)
+    if smoothness is None:
+        return float("nan")
     at = part[part["step"] == part[MADE_FOR]]
-    return float(np.abs(at["value"] / gradient_descent_bound(at["step"].to_numpy(), 1.0, 1.0) - 1).max())
+    bound = gradient_descent_bound(at["step"].to_numpy(), smoothness, _radius(table, HUBER))
+    return float(np.abs(at["value"] / bound - 1).max())
 
 
 def _least_of_all(table: pd.DataFrame) -> float:
     found = []
     for sweep in (DESCENT, FAST, SEARCH):
+        if not _is_worst_case(table, sweep):
+            return float("nan")
         gaps = _of(table, sweep)
         hard_for = (int(gaps["model.dimension"].iloc[0]) - 1) // 2
         at = float(gaps[gaps["step"] == hard_for]["value"].iloc[0])

@@ -205,5 +205,5 @@ def _turned(runs: pd.DataFrame) -> float:
 
 def _line(table: pd.DataFrame) -> float:
     """The least error of a straight line on the table's moons; NaN without any."""
-    noise = _part(table, NET)[NOISE] if NOISE in table else []
+    noise = table[table["sweep"] == NET].get(NOISE, pd.Series(dtype=float))
     return best_line_error(float(noise.iloc[0])) if len(noise) else float("nan")
