@@ -28,21 +28,34 @@ def test_there_are_probes_to_check():
     assert {"sharpness", "fractal_dimension", "neural_collapse", "pruning", "trajectory"} <= set(PROBES)
 
 
+OF_A_NET = ["optimiser=adam", "model.width=8", "model.normalisation=batch"]
+OF_OTHERS = {
+    "suboptimality": ["optimiser=gd", "model=quadratic", "dataset=no_data", "loss=value"],
+    "decision_boundary": ["dataset=two_moons", "model.width=8"],
+    "hard_margin": ["dataset=two_moons", "model=linear"],
+    "optimality_gap": ["dataset=diabetes", "model=linear", "loss=mse"],
+}
+
+
 @pytest.mark.parametrize("name", PROBES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_probe_keeps_the_contract(name, dtype):
-    net = ["optimiser=adam", "model.width=8", "model.normalisation=batch"]
-    objective = ["optimiser=gd", "model=quadratic", "dataset=no_data", "loss=value"]
-    overrides = [*(objective if name == "suboptimality" else net), f"dtype={dtype}"]
+    overrides = [*OF_OTHERS.get(name, OF_A_NET), f"dtype={dtype}"]
     job = build_job(compose([f"probe=[{name}]", *overrides]))
     parameters = sum(p.numel() for p in job.model.parameters())
-    adam = {"square": torch.ones(parameters), "mean": torch.ones(parameters), "step": torch.tensor(5)}
+    state = {"square": torch.ones(parameters), "mean": torch.ones(parameters), "step": torch.tensor(5)}
+    state["mistakes"] = torch.tensor(3.0)
     checked = [p for p in job.probes.values() if p.reads in {None, OPTIMISER}]
     assert checked
     for probe in checked:
         data = job.data if probe.split == "both" else getattr(job.data, probe.split)
-        more = (adam,) if probe.reads == OPTIMISER else ()
-        values = check_probe(lambda model, data, fn=probe.fn, more=more: fn(model, data, *more), job.model, data)
+        more = (state,) if probe.reads == OPTIMISER else ()
+        alone = bool(more) and not getattr(probe.fn.func, "of_model_and_points", False)
+
+        def measured(model, data, fn=probe.fn, more=more, alone=alone):
+            return fn(*more) if alone else fn(model, data, *more)
+
+        values = check_probe(measured, job.model, data)
         assert values
         assert all(isinstance(key, str) for key in values)
 
