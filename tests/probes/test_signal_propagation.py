@@ -27,7 +27,7 @@ def net(**options):
 
 
 def by_hand(model, x):
-    """The preactivations of an MLP, each a leaf of nothing: (layers, outputs)."""
+    """The preactivations of an MLP, its outputs last."""
     found, h = [], x
     for layer in model.hidden:
         found.append(layer.linear(h))
