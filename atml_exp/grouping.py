@@ -73,7 +73,8 @@ def population_size(job: Job) -> int:
         return 512
     if any(isinstance(m, _Convolution) for m in job.model.modules()):
         return 4
-    weights = Layout.of(job.model).size * job.dtype.itemsize
+    numbers = Layout.of(job.model).size or sum(buffer.numel() for buffer in job.model.buffers())
+    weights = numbers * job.dtype.itemsize
     return max(8, min(512, round(WORKING_SET / (5 * weights))))
 
 

@@ -15,6 +15,7 @@ from atml_exp.build import instantiate
 from atml_exp.data import Dataset, Split
 from atml_exp.device import choose_device
 from atml_exp.identity import run_id
+from atml_exp.nonparametric import is_of_training_set
 from atml_exp.population import Loss
 from atml_exp.probe import Probe, Value
 from atml_exp.probes.performance import performance
@@ -133,12 +134,16 @@ def build_dataset(config: DictConfig, device: torch.device, dtype: torch.dtype, 
 def build_model(
     config: DictConfig, data: Dataset, loss_fn: Loss, built: dict[str, Any] | None = None, *, draw: int = 0
 ) -> nn.Module:
-    """The model with the initial weights of the run's seed; for each other number `draw` with other ones."""
+    """The model with the initial weights of the run's seed; for each other number `draw` with other ones.
+
+    A model `of_training_set` (see `atml_exp.nonparametric`) is given that too.
+    """
     make = _made(config.model, tuple(config.trusted_packages), {} if built is None else built)
     marked = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
     num_outputs = getattr(marked, "num_outputs", None) or data.num_targets
+    given = [data.train] if is_of_training_set(make) else []
     with seeded_globally(int(config.seed), "initialisation", *([draw] if draw else [])):
-        return make(data.input_shape, num_outputs)
+        return make(data.input_shape, num_outputs, *given)
 
 
 def _without(node: DictConfig, key: str) -> DictConfig:

@@ -18,12 +18,13 @@ class Layout:
 
     @classmethod
     def of(cls, model: nn.Module) -> "Layout":
-        """The layout of a module; ValueError where it has nothing to train."""
-        trainable = [(n, p.shape) for n, p in model.named_parameters() if p.requires_grad]
-        if not trainable:
+        """The layout of a module; ValueError where it has nothing to train, unless it says so of itself by
+        `nonparametric = True`.
+        """
+        trainable = {n: p.shape for n, p in model.named_parameters() if p.requires_grad}
+        if not trainable and not getattr(model, "nonparametric", False):
             raise ValueError(f"{type(model).__name__} has no parameters that require gradients")
-        names, shapes = zip(*trainable, strict=True)
-        return cls(names, shapes)
+        return cls(tuple(trainable), tuple(trainable.values()))
 
     @property
     def sizes(self) -> list[int]:
@@ -45,7 +46,7 @@ class Layout:
 
     def flatten(self, pieces: Sequence[Tensor]) -> Tensor:
         """Tensors of the parameters' shapes → one new vector (P,)."""
-        return torch.cat([p.reshape(-1) for p in pieces])
+        return torch.cat([p.reshape(-1) for p in pieces]) if pieces else torch.empty(0)
 
     def vector(self, named: Mapping[str, Tensor]) -> Tensor:
         """{name: tensor} → one new vector (P,), without gradient history."""

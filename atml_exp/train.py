@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from atml_exp.batches import Batches
 from atml_exp.data import Split
+from atml_exp.errors import ConfigError
 from atml_exp.observer import Observer
 from atml_exp.optimisers.optimiser import Optimiser
 from atml_exp.population import Loss, Population, update
@@ -82,6 +83,8 @@ def fit(
     end = total + num_steps(extra, batches.steps_per_epoch[0])
     if until is not None:
         end = start_step(str(until), total, batches.steps_per_epoch[0])
+    if end and not population.layout.size:
+        raise ConfigError(f"recipe: the model has nothing to train in {end} steps; allowed: recipe=memorise")
     population, ended = bench.observer.begin(
         population, end, batches.steps_per_epoch, evaluate_every, measured=measured
     )

@@ -47,6 +47,7 @@ CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
 
 NO_DATA = ("dataset=no_data", "loss=value", "model=quadratic", "optimiser=gd", "device=cpu", "progress=false")
 PERCEPTRON = ("loss=perceptron", "optimiser=perceptron", "recipe=perceptron", *SMALL)
+NEIGHBOURS = ("model=k_nearest_neighbours", "recipe=memorise", "device=cpu", "progress=false", "probe=[]")
 ALONE = {
     "loss/value": (*NO_DATA, "recipe.steps=2", "probe=[]"),
     "dataset/no_data": (*NO_DATA, "recipe.steps=2", "probe=[]"),
@@ -56,6 +57,9 @@ ALONE = {
     "probe/mistakes": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[mistakes]"),
     "probe/optimality_gap": ("dataset=diabetes", "model=linear", "loss=mse", *SMALL, "probe=[optimality_gap]"),
     "recipe/perceptron": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[]"),
+    "model/polynomial": ("dataset=two_moons", "model=polynomial", *SMALL, "probe=[]"),
+    "model/k_nearest_neighbours": ("dataset=two_moons", *NEIGHBOURS),
+    "recipe/memorise": ("dataset=two_moons", *NEIGHBOURS),
     "recipe/least_squares": ("recipe=least_squares", "device=cpu", "progress=false", "model=linear", "probe=[]"),
 }
 """Instead, for those that have no steps or no data."""

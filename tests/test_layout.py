@@ -46,3 +46,10 @@ def test_tied_weights_are_held_once():
 def test_a_model_without_anything_to_train_is_refused():
     with pytest.raises(ValueError, match="Flatten has no parameters that require gradients"):
         Layout.of(nn.Flatten())
+
+
+def test_a_model_that_says_it_is_nonparametric_has_an_empty_one():
+    model = nn.Flatten()
+    model.nonparametric = True
+    layout = Layout.of(model)
+    assert (layout.size, layout.vector({}).shape, layout.named(torch.zeros(3, 0))) == (0, (0,), {})

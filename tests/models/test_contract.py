@@ -16,6 +16,7 @@ from atml_exp.models.cnn import cnn
 from atml_exp.models.first_features import first_features
 from atml_exp.models.linear import linear
 from atml_exp.models.mlp import mlp
+from atml_exp.models.polynomial import polynomial
 from atml_exp.models.random_features import random_features
 from atml_exp.models.resnet18 import resnet18
 from atml_exp.models.unconstrained_features import unconstrained_features
@@ -23,6 +24,8 @@ from atml_exp.models.unconstrained_features import unconstrained_features
 SHAPE, K, N = (2, 6, 6), 3, 5
 OBJECTIVES = ("huber_worst_case", "nesterov_worst_case", "quadratic", "rosenbrock")
 """Functions of the weights alone: see test_objective.py."""
+NONPARAMETRIC = ("k_nearest_neighbours",)
+"""Made of their training set, nothing of them trained: each has its own test."""
 
 SMALL = {
     "linear": linear,
@@ -34,6 +37,7 @@ SMALL = {
     "cnn_batch": partial(cnn, width=4, normalisation="batch"),
     "cnn_layer": partial(cnn, width=4, normalisation="layer"),
     "first_features": partial(first_features, width=4, initialisation="he"),
+    "polynomial": partial(polynomial, degree=1),
     "random_features": partial(random_features, width=8),
     "unconstrained_features": partial(unconstrained_features, width=8),
 }
@@ -147,7 +151,7 @@ def test_examples_do_not_mix_in_eval_mode(make, data):
 
 def test_every_model_has_a_yaml():
     models = {name for name in MODELS if not name.startswith(("mlp_", "cnn_"))}
-    assert {path.stem for path in FILES} == models | set(OBJECTIVES)
+    assert {path.stem for path in FILES} == models | set(OBJECTIVES) | set(NONPARAMETRIC)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
