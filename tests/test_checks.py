@@ -34,6 +34,8 @@ OF_OTHERS = {
     "decision_boundary": ["dataset=two_moons", "model.width=8"],
     "hard_margin": ["dataset=two_moons", "model=linear"],
     "optimality_gap": ["dataset=diabetes", "model=linear", "loss=mse"],
+    "inclusion": ["dataset/wrapper=[random_inclusion]", "model.width=8"],
+    "label_fit": ["dataset/wrapper=[label_noise]", "model.width=8"],
 }
 
 

@@ -23,6 +23,8 @@ LONG_ENOUGH = "recipe.steps=60"
 """For a fit of the fractal dimension, which needs some points."""
 
 NEEDED = {
+    "inclusion": ("dataset/wrapper=[random_inclusion]", "dataset.wrapper.random_inclusion.num_train=90"),
+    "label_fit": ("dataset/wrapper=[label_noise]",),
     "adam_sharpness": ("optimiser=adam",),
     "reparametrisation": ("model.depth=1",),
     "implicit_bias": ("dataset.num_classes=2", "dataset.separation=1000"),  # features that are separable

@@ -54,3 +54,10 @@ def test_clean_labels_are_the_first_ones_through_later_wrappers(tiny):
 def test_regression_is_refused(regression):
     with pytest.raises(ConfigError, match="label_noise needs classes"):
         label_noise(regression, 0)
+
+
+def test_one_draw_is_the_same_under_every_seed(tiny):
+    one, same, other = (label_noise(tiny, seed, draw=draw).train.y for seed, draw in ((0, 3), (1, 3), (0, 4)))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(one, label_noise(tiny, 3).train.y)
