@@ -1,25 +1,18 @@
-"""Whether a hyperplane through 0 separates two classes, and the one with the largest margin. Needs no torch.
+"""Whether a hyperplane through 0 separates two classes. Needs no torch.
 
 For hyperplanes with an offset append a constant feature 1 to the inputs; the offset then counts as a weight.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog, nnls
+from scipy.optimize import linprog
 from scipy.sparse import eye_array, hstack
 
-__all__ = ["HardMargin", "Separation", "hard_margin", "is_separable", "separation", "signed"]
+__all__ = ["Separation", "is_separable", "separation", "signed"]
 
 Separation = Literal["complete", "quasi-complete", "none"]
-
-
-class HardMargin(NamedTuple):
-    """margin: γ, the largest min_i (2y_i − 1)⟨w, x_i⟩ of a unit vector. direction: that vector (D,)."""
-
-    margin: float
-    direction: np.ndarray
 
 
 def separation(x: ArrayLike, y: ArrayLike) -> Separation:
@@ -61,32 +54,6 @@ def is_separable(x: ArrayLike, y: ArrayLike) -> bool:
     (True, False)
     """
     return separation(x, y) == "complete"
-
-
-def hard_margin(x: ArrayLike, y: ArrayLike) -> HardMargin:
-    """The hyperplane through 0 with the largest margin γ > 0, of inputs x (N, D) with labels y (N,) in {0, 1}.
-
-    ŵ = argmin ‖w‖ with (2y_i − 1)⟨w, x_i⟩ ≥ 1 for all i, the hard-margin SVM without (or with a penalised) offset;
-    γ = 1/‖ŵ‖. Solved by a least-distance programme, non-negative least squares of N unknowns with an active set
-    (Lawson & Hanson 1974, Solving least squares problems, chapter 23), to rounding. ValueError where the examples
-    aren't separable, and as `separation` raises.
-
-    >>> found = hard_margin([[2.0, 0.0], [2.0, 5.0], [-3.0, 1.0]], [1, 1, 0])
-    >>> round(found.margin, 12), found.direction.round(12).tolist()
-    (2.0, [1.0, 0.0])
-    """
-    z = signed(x, y)
-    scale = float(np.abs(z).max()) or 1.0
-    rows = np.vstack([z.T / scale, np.ones(len(z))])
-    target = np.append(np.zeros(z.shape[1]), 1.0)
-    weights, _ = nnls(rows, target, maxiter=100 * max(z.shape))
-    left = rows @ weights - target
-    length = float(np.linalg.norm(left[:-1]))
-    direction = left[:-1] / length if length > 0 else left[:-1]
-    margin = float((z @ direction).min())
-    if not margin > 1e-12 * scale:
-        raise ValueError("no hyperplane through 0 separates the classes, so there is no largest margin")
-    return HardMargin(margin, direction)
 
 
 def signed(x: ArrayLike, y: ArrayLike) -> np.ndarray:

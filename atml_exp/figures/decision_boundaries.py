@@ -21,27 +21,29 @@ __all__ = ["claims", "draw"]
 
 PERCEPTRON, LOGISTIC, SVM = "perceptron", "logistic regression", "linear SVM"
 LINE, FEATURES, NET = "moons: linear SVM", "moons: random features", "moons: MLP"
+NEIGHBOURS = "moons: neighbours"
 MARGIN, LARGEST, ANGLE = "hard_margin/margin", "hard_margin/maximum", "hard_margin/angle"
 NOISE = "dataset.noise"
 BETWEEN = LinearSegmentedColormap.from_list("between", ["#F9DFA8", "#FFFFFF", "#B5D8EC"])
 """From class 0 to class 1: faint versions of ORANGE and BLUE."""
 
-SEEDS = "thick: the first seed, of whose training set the points are; colour: the share of seeds that answer so"
+SEEDS = "points and thick lines: the first seed; colour: the share of seeds that answer so; per cent: test errors"
 
 
 @slide()
 def draw(table: pd.DataFrame) -> Figure:
     """Above, two Gaussians, below, two moons: answers by the share of seeds that give them, and boundaries."""
     figure = new_slide()
-    grid = figure.add_gridspec(3, 3, height_ratios=(1, 1, 0.06))
-    above, below = ([figure.add_subplot(grid[row, k]) for k in range(3)] for row in (0, 1))
+    grid = figure.add_gridspec(3, 12, height_ratios=(1, 1, 0.06))
+    above = [figure.add_subplot(grid[0, k : k + 4]) for k in (0, 4, 8)]
+    below = [figure.add_subplot(grid[1, k : k + 3]) for k in (0, 3, 6, 9)]
     for axes, name in zip(above, (PERCEPTRON, LOGISTIC, SVM), strict=True):
         quotient = _values(table, name, MARGIN).mean() / _values(table, name, LARGEST).mean()
         _panel(axes, table, name, f"{name}: margin {quotient:.2f} $\\gamma$")
         _margins(axes, table, name)
-    for axes, name in zip(below, (LINE, FEATURES, NET), strict=True):
+    for axes, name in zip(below, (LINE, FEATURES, NET, NEIGHBOURS), strict=True):
         error = 100 * _values(table, name, "test/error").mean()
-        _panel(axes, table, name, f"{name.removeprefix('moons: ')}: test error {error:.1f} %")
+        _panel(axes, table, name, f"{name.removeprefix('moons: ')}: {error:.1f} %")
         axes.set_xlabel("$x_1$")
     for axes in (above[0], below[0]):
         axes.set_ylabel("$x_2$")

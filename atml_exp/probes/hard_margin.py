@@ -5,10 +5,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from atml_exp import separability
 from atml_exp.data import Split, suits
 from atml_exp.linear_part import linear_part
+from atml_exp.max_margin import max_margin
 from atml_exp.probe import Value
+from atml_exp.separability import is_separable
 
 __all__ = ["hard_margin"]
 
@@ -31,15 +32,15 @@ def hard_margin(model: nn.Module, data: Split) -> dict[str, Value]:
     w = _direction(part.weights)
     h, y = part.features.cpu().numpy(), data.y.cpu().numpy()
     length, radius = float(w.norm()), float(part.features.norm(dim=1).max())
-    values: dict[str, Value] = {"separable": float(separability.is_separable(h, y)), "radius": radius}
+    values: dict[str, Value] = {"separable": float(is_separable(h, y)), "radius": radius}
     if length > 0:
         signs = 2 * data.y.to(part.features) - 1
         values["margin"] = float((signs * (part.features @ w)).min()) / length
     if values["separable"]:
-        best = separability.hard_margin(h, y)
+        best = max_margin(h, 2 * y - 1)
         values |= {"maximum": best.margin, "mistake_bound": (radius / best.margin) ** 2}
         if length > 0:
-            values["angle"] = _degrees(w / length, torch.from_numpy(best.direction).to(w))
+            values["angle"] = _degrees(w / length, torch.from_numpy(best.w * best.margin).to(w))
     return values
 
 

@@ -7,7 +7,10 @@ from atml_exp.checks import check_figure
 from atml_exp.figures import decision_boundaries as figure
 
 FIRST, SECOND = np.linspace(-3, 3, 12), np.linspace(-2, 2, 10)
-GAUSSIANS, MOONS = (figure.PERCEPTRON, figure.LOGISTIC, figure.SVM), (figure.LINE, figure.FEATURES, figure.NET)
+GAUSSIANS, MOONS = (
+    (figure.PERCEPTRON, figure.LOGISTIC, figure.SVM),
+    (figure.LINE, figure.FEATURES, figure.NET, figure.NEIGHBOURS),
+)
 
 
 def recorded(directory, slope):
@@ -45,7 +48,7 @@ def table_of(runs, together, tmp_path):
                 ]
                 directory = recorded(tmp_path / f"{sweep}{seed}{len(list(tmp_path.iterdir()))}", 0.3 * seed)
                 parts.append(runs(*metrics, sweep=sweep, seed=seed, directory=directory))
-            for sweep, error in zip(MOONS, (0.12, features, net), strict=True):
+            for sweep, error in zip(MOONS, (0.12, features, net, 0.02), strict=True):
                 directory = recorded(tmp_path / f"{seed}{len(list(tmp_path.iterdir()))}", 0.3 * seed)
                 metric = ("test/error", [0.5, error])
                 parts.append(runs(metric, sweep=sweep, seed=seed, directory=directory, dataset__noise=0.15))
@@ -88,5 +91,5 @@ def test_where_a_seeds_data_are_not_separable_nothing_is_claimed_of_the_largest_
 def test_a_sweep_that_is_left_out_leaves_its_panel_empty(table_of):
     table = table_of()
     drawn = figure.draw(table[table["sweep"] != figure.NET])
-    assert len(drawn.axes) == 7
+    assert len(drawn.axes) == 8
     assert not drawn.axes[5].collections
