@@ -108,12 +108,17 @@ class Batches:
             return self.whole(step)
         y, own = self._labels(step)
         stacked = len(self._seeds) > 1
-        index = self._index(step)
+        index = self.index(step)
         x, y = self._gather(self._x, self._x_own, index), self._gather(y, own, index)
         return Batch(x, y, stacked, stacked, self._sizes)
 
-    def _index(self, step: int) -> Tensor:
-        """(B,), or (R, B) for R > 1; a shorter row is filled up with its first example."""
+    def index(self, step: int) -> Tensor:
+        """Which examples a step sees: (B,), or (R, B) for R > 1; a shorter row is filled up with its first example.
+
+        Without a batch_size all of them, (N,).
+        """
+        if not self._orders:
+            return torch.arange(self._num_examples, device=self._x.device)
         rows = [order(step) for order in self._orders]
         if len(rows) == 1:
             return rows[0] if len(self._seeds) > 1 else rows[0][0]

@@ -13,9 +13,9 @@ from atml_exp.optimisers.momentum import Momentum
 from atml_exp.optimisers.optimiser import Optimiser
 from atml_exp.population import Population, assemble, draws_randomness
 from atml_exp.probe import specimen
-from atml_exp.train import Bench, fit
+from atml_exp.train import Bench, Schedules, fit
 
-__all__ = ["trained"]
+__all__ = ["trained", "trained_together"]
 
 
 def trained(
@@ -36,23 +36,58 @@ def trained(
     weights that can be pruned has been, and stays 0. The model stays untouched.
     Raises ValueError where the loss or the weights stop being finite.
     """
-    start = specimen(model, {**dict(model.named_parameters()), **dict(model.named_buffers())})
-    stochastic = draws_randomness(start, data.x[:2], data.y[:2], loss)
-    population = assemble([start], [seed], stochastic=stochastic)
-    if pruned:
-        population = population.masked(_not_pruned(start, population))
-    bench = Bench(
-        splits=[data],
-        loss_fn=loss,
+    end = trained_together(
+        model,
+        [data],
+        [seed],
+        loss=loss,
         optimiser=optimiser or Momentum(),
-        schedules=[[]],
-        observer=_Nobody([], {}, lambda model, split: {}),
+        steps=steps,
+        batch_size=batch_size,
+        pruned=pruned,
+    )
+    return specimen(model, end.replica(0))
+
+
+def trained_together(
+    model: nn.Module,
+    data: Sequence[Split],
+    seeds: Sequence[int],
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    optimiser: Optimiser,
+    steps: int | str,
+    batch_size: int | None,
+    schedules: Schedules = (),
+    replacement: bool = False,
+    pruned: bool = False,
+    watch: Callable[[Population, float], None] = lambda population, learning_rate: None,
+) -> Population:
+    """R copies of `model`, each trained on a split and with an order of its own, as one population; see `trained`.
+
+    schedules: of all. watch(population, learning rate) is called before each step and, at last, after the last one,
+    with what a further step would have. Raises ValueError where a copy's weights stop being finite, ConfigError as
+    `atml_exp.population.assemble` does.
+    """
+    start = specimen(model, {**dict(model.named_parameters()), **dict(model.named_buffers())})
+    stochastic = draws_randomness(start, data[0].x[:2], data[0].y[:2], loss)
+    population = assemble([start] * len(seeds), seeds, stochastic=stochastic)
+    if pruned:
+        kept = _not_pruned(start, population)
+        population = population.masked(kept.expand_as(population.w))
+    bench = Bench(
+        splits=data,
+        loss_fn=loss,
+        optimiser=optimiser,
+        schedules=[schedules] * len(seeds),
+        observer=_Nobody(watch),
     )
     with torch.enable_grad():
-        end = fit(bench, population, steps=steps, batch_size=batch_size)
-    if not all(end.finite()):
-        raise ValueError(f"training a net with seed {seed} diverged: its weights are not finite")
-    return specimen(model, end.replica(0))
+        end = fit(bench, population, steps=steps, batch_size=batch_size, replacement=replacement)
+    for seed, finite in zip(seeds, end.finite(), strict=True):
+        if not finite:
+            raise ValueError(f"training a net with seed {seed} diverged: its weights are not finite")
+    return end
 
 
 def _not_pruned(model: nn.Module, population: Population) -> Tensor:
@@ -62,7 +97,11 @@ def _not_pruned(model: nn.Module, population: Population) -> Tensor:
 
 
 class _Nobody(Observer):
-    """Looks on without looking."""
+    """Looks on without looking; `watch` alone is told."""
+
+    def __init__(self, watch: Callable[[Population, float], None]) -> None:
+        super().__init__([], {}, lambda model, split: {})
+        self._watch = watch
 
     def begin(
         self,
@@ -79,7 +118,7 @@ class _Nobody(Observer):
         pass
 
     def observe(self, population: Population, learning_rate: Any) -> None:
-        pass
+        self._watch(population, learning_rate)
 
     def tick(self, population: Population) -> None:
         pass

@@ -138,3 +138,11 @@ def test_replicas_have_the_random_labels_that_they_would_have_alone(batch_size):
         alone = Batches([SPLIT], [seed], batch_size, random_labels="1ep")
         assert torch.equal(together(0).y[row], alone(0).y)
     assert not torch.equal(together(0).y[0], together(0).y[1])
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_the_indices_of_a_step_are_those_of_its_examples(replacement):
+    for seeds in ([3], [3, 4]):
+        batches = Batches([SPLIT] * len(seeds), seeds, 6, replacement=replacement)
+        assert torch.equal(batches(5).y, batches.index(5))
+    assert torch.equal(Batches([SPLIT], [3], None).index(5), torch.arange(20))

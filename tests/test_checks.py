@@ -33,6 +33,7 @@ OF_OTHERS = {
     "suboptimality": ["optimiser=gd", "model=quadratic", "dataset=no_data", "loss=value"],
     "decision_boundary": ["dataset=two_moons", "model.width=8"],
     "hard_margin": ["dataset=two_moons", "model=linear"],
+    "algorithmic_stability": ["dataset=two_moons", "model.width=4", "recipe.steps=5", "recipe.batch_size=8"],
     "optimality_gap": ["dataset=diabetes", "model=linear", "loss=mse"],
     "inclusion": ["dataset/wrapper=[random_inclusion]", "model.width=8"],
     "label_fit": ["dataset/wrapper=[label_noise]", "model.width=8"],

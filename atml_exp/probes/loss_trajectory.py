@@ -12,7 +12,7 @@ from atml_exp.losses.cross_entropy import cross_entropy
 from atml_exp.probe import Value, over_replicas
 from atml_exp.probes.features import predict, predict_each
 
-__all__ = ["loss_trajectory"]
+__all__ = ["example_losses", "loss_trajectory"]
 
 LossFn = Callable[[Tensor, Tensor], Tensor]
 
@@ -65,8 +65,11 @@ def _chosen(data: Split, num_examples: int | None, seed: int) -> Split:
     return data[order[:num_examples].to(data.x.device)]
 
 
-def _values(outputs: Tensor, y: Tensor, loss: LossFn) -> list[dict[str, Value]]:
-    """Of each replica: outputs (R, N, …), labels (R, N, …)."""
+def example_losses(outputs: Tensor, y: Tensor, loss: LossFn) -> Tensor:
+    """The loss (R, N) of each example under each of R replicas: outputs (R, N, …), labels (R, N, …).
+
+    Raises ValueError where the loss isn't a mean over examples.
+    """
     losses = vmap(vmap(lambda output, label: loss(output[None], label[None])))(outputs, y)
     whole = vmap(loss)(outputs, y)
     off = ~torch.isclose(losses.mean(1), whole, rtol=1e-4, atol=1e-7) & torch.isfinite(whole)
@@ -75,6 +78,12 @@ def _values(outputs: Tensor, y: Tensor, loss: LossFn) -> list[dict[str, Value]]:
             f"loss gave {whole[off][0].item():g} for all examples and {losses[off][0].mean().item():g} as the mean "
             "over single ones: it must be a mean over examples"
         )
+    return losses
+
+
+def _values(outputs: Tensor, y: Tensor, loss: LossFn) -> list[dict[str, Value]]:
+    """Of each replica: outputs (R, N, …), labels (R, N, …)."""
+    losses = example_losses(outputs, y, loss)
     if y.is_floating_point():
         return [{"losses": each} for each in losses]
     return [{"losses": a, "errors": b} for a, b in zip(losses, _errs(outputs, y), strict=True)]

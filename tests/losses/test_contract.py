@@ -6,6 +6,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch.func import grad, jacrev, jvp, vmap
 
+from atml_exp.losses.brier import brier
 from atml_exp.losses.cross_entropy import cross_entropy
 from atml_exp.losses.hinge import hinge
 from atml_exp.losses.logistic import logistic
@@ -22,6 +23,7 @@ CASES = {
     "mse_on_classes": (mse, 3, CLASSES),
     "mse_on_targets": (mse, 1, TARGETS),
     "logistic": (logistic, 1, BINARY),
+    "brier": (brier, 1, BINARY),
     "hinge": (hinge, 1, BINARY),
     "perceptron": (perceptron, 1, BINARY),
 }
