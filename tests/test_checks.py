@@ -29,11 +29,14 @@ def test_there_are_probes_to_check():
 
 
 OF_A_NET = ["optimiser=adam", "model.width=8", "model.normalisation=batch"]
+STRONG = "probe.leave_one_out.fn.ridge=1e9"
+"""With which zeros are the minimiser."""
 OF_OTHERS = {
     "suboptimality": ["optimiser=gd", "model=quadratic", "dataset=no_data", "loss=value"],
     "decision_boundary": ["dataset=two_moons", "model.width=8"],
     "hard_margin": ["dataset=two_moons", "model=linear"],
     "algorithmic_stability": ["dataset=two_moons", "model.width=4", "recipe.steps=5", "recipe.batch_size=8"],
+    "leave_one_out": ["dataset=diabetes", "model=linear", "model.initialisation=zeros", "loss=mse", STRONG],
     "optimality_gap": ["dataset=diabetes", "model=linear", "loss=mse"],
     "inclusion": ["dataset/wrapper=[random_inclusion]", "model.width=8"],
     "label_fit": ["dataset/wrapper=[label_noise]", "model.width=8"],

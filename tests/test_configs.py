@@ -50,6 +50,7 @@ CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
 NO_DATA = ("dataset=no_data", "loss=value", "model=quadratic", "optimiser=gd", "device=cpu", "progress=false")
 PERCEPTRON = ("loss=perceptron", "optimiser=perceptron", "recipe=perceptron", *SMALL)
 NEIGHBOURS = ("model=k_nearest_neighbours", "recipe=memorise", "device=cpu", "progress=false", "probe=[]")
+RIDGE = ("dataset=diabetes", "model=linear", "loss=mse", "recipe=least_squares", "device=cpu", "progress=false")
 ALONE = {
     "loss/value": (*NO_DATA, "recipe.steps=2", "probe=[]"),
     "dataset/no_data": (*NO_DATA, "recipe.steps=2", "probe=[]"),
@@ -58,6 +59,7 @@ ALONE = {
     "probe/hard_margin": ("dataset=two_moons", "model=linear", *SMALL, "probe=[hard_margin]"),
     "probe/mistakes": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[mistakes]"),
     "probe/optimality_gap": ("dataset=diabetes", "model=linear", "loss=mse", *SMALL, "probe=[optimality_gap]"),
+    "probe/leave_one_out": (*RIDGE, "probe=[leave_one_out]"),
     "recipe/perceptron": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[]"),
     "model/polynomial": ("dataset=two_moons", "model=polynomial", *SMALL, "probe=[]"),
     "model/k_nearest_neighbours": ("dataset=two_moons", *NEIGHBOURS),
