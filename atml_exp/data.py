@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["Dataset", "Split", "Task", "suits"]
+__all__ = ["Dataset", "Split", "Task", "of_group", "stacks", "suits"]
 
 Task = Literal["classification", "binary", "regression"]
 
@@ -16,34 +16,40 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 @dataclass(frozen=True)
 class Split:
-    """Examples: inputs `x` (N, *shape), labels `y` (N,), optionally a group (N,) for each.
+    """Examples: inputs `x` (N, *shape), labels `y` (N,); optionally a group (N,) and a weight (N,) for each.
 
     Classification: `y` holds integer classes 0 … C−1 (int64). Regression: `y` is floating, (N,) or (N, K).
+    group: int64, 0 … G−1, for instance a person's; no input of the model. weight: how much an example counts while
+    training, where that isn't 1; losses and errors that are measured count each example once.
     """
 
     x: Tensor
     y: Tensor
     group: Tensor | None = None
+    weight: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.x.shape[:1] != self.y.shape[:1]:
             raise ValueError(f"x holds {len(self.x)} examples and y {len(self.y)}: they must be equal")
         if self.group is not None and len(self.group) != len(self.y):
             raise ValueError(f"group holds {len(self.group)} labels for {len(self.y)} examples")
+        if self.weight is not None and self.weight.shape != self.y.shape[:1]:
+            raise ValueError(f"weight has the shape {tuple(self.weight.shape)} for {len(self.y)} examples")
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, index: Tensor) -> "Split":
         """The examples that an index or boolean tensor (1-D) names."""
-        group = None if self.group is None else self.group[index]
-        return Split(self.x[index], self.y[index], group)
+        group, weight = (None if t is None else t[index] for t in (self.group, self.weight))
+        return Split(self.x[index], self.y[index], group, weight)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Split":
         """On `device`, floating tensors as `dtype`."""
         y = self.y.to(device, dtype if self.y.is_floating_point() else None)
         group = None if self.group is None else self.group.to(device)
-        return Split(self.x.to(device, dtype), y, group)
+        weight = None if self.weight is None else self.weight.to(device, dtype)
+        return Split(self.x.to(device, dtype), y, group, weight)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Dataset:
 
     num_classes: C for classification, None for regression.
     clean_labels: the training labels before a corruption changed them, else None.
+    group_names: what the groups 0 … G−1 are called, where examples have one.
     """
 
     name: str
@@ -59,6 +66,7 @@ class Dataset:
     test: Split
     num_classes: int | None
     clean_labels: Tensor | None = None
+    group_names: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -97,6 +105,27 @@ def suits(*tasks: Task, num_outputs: int | None = None) -> Callable[[_F], _F]:
     def mark(fn: _F) -> _F:
         fn.suited_tasks = frozenset(tasks)  # type: ignore[attr-defined]
         fn.num_outputs = num_outputs  # type: ignore[attr-defined]
+        return fn
+
+    return mark
+
+
+def of_group(fn: _F) -> _F:
+    """Declares that a training loss looks at each example's group: fn(outputs, y, group). Measured without a group,
+    fn(outputs, y) is its mean over examples alone.
+    """
+    fn.of_group = True  # type: ignore[attr-defined]
+    return fn
+
+
+def stacks(*options: str) -> Callable[[_F], _F]:
+    """Declares options of a loss `of_group`, numbers, in which the replicas of a population may differ.
+
+    They must count while training only, not where the loss is measured without a group.
+    """
+
+    def mark(fn: _F) -> _F:
+        fn.stacked_options = options  # type: ignore[attr-defined]
         return fn
 
     return mark

@@ -10,6 +10,7 @@ from torch.nn.modules.conv import _ConvNd as _Convolution
 from atml_exp.identity import identity
 from atml_exp.job import Job
 from atml_exp.layout import Layout
+from atml_exp.targets import stacked_options
 
 __all__ = ["batch_sizes", "group_key", "is_out_of_memory", "population_size", "without_numbers"]
 
@@ -24,8 +25,9 @@ INITIAL = ("initial_scale", "initial_bias_std")
 def group_key(job: Job) -> str:
     """Equal for two jobs that may share a population.
 
-    Seeds, the optimiser's and its schedules' numbers, the corruptions' numbers and the initial scale may differ;
-    anything else, and the size of the training set, starts another group, as does an optimiser of torch.optim.
+    Seeds, the optimiser's and its schedules' numbers, the corruptions' numbers, initial scales and what a loss
+    stacks may differ; anything else, and the size of the training set, starts another group, as does an optimiser
+    of torch.optim.
     """
     same = dict(identity(job.config))
     same.pop("seed", None)
@@ -34,6 +36,7 @@ def group_key(job: Job) -> str:
     else:
         same["alone"] = job.id
     same["dataset"] = without_numbers(same.get("dataset"), only_below="wrapper")
+    same["loss"] = {k: v for k, v in (same.get("loss") or {}).items() if k not in stacked_options(job.loss_fn)}
     same["model"] = {k: v for k, v in (same.get("model") or {}).items() if k not in INITIAL}
     return _text(same, job)
 

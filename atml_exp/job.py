@@ -20,6 +20,7 @@ from atml_exp.population import Loss
 from atml_exp.probe import Probe, Value
 from atml_exp.probes.performance import performance
 from atml_exp.seeds import derive, seeded_globally
+from atml_exp.targets import carried
 from atml_exp.train import Schedules
 from atml_exp.validate import check_fit
 
@@ -73,6 +74,7 @@ def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
     optimiser = make(_without(config.optimiser, "schedule"))
     probes = _readers_last({name: make(node) for name, node in config.probe.items()})
     check_fit(data, loss_fn, probes, _batch_size(resolved, optimiser), resolved["recipe"])
+    carried([data.train], [loss_fn])  # refuses what the labels can't carry
     return Job(
         id=run_id(config),
         config=config,

@@ -21,6 +21,7 @@ from atml_exp.layout import Layout
 from atml_exp.optimisers.optimiser import Optimiser, State
 from atml_exp.padding import Padding, pad
 from atml_exp.seeds import seeded_globally
+from atml_exp.targets import Carried
 from atml_exp.tracing import traced
 
 __all__ = [
@@ -352,6 +353,9 @@ def _named(loss_fn: Loss) -> tuple[Any, str] | None:
 
     None where its code isn't known or an option isn't a plain value.
     """
+    if isinstance(loss_fn, Carried):
+        inner = _named(loss_fn.loss)
+        return inner and (inner[0], f"{inner[1]} {loss_fn.columns} {loss_fn.options}")
     whole = loss_fn if isinstance(loss_fn, partial) else partial(loss_fn)
     fn, options = whole.func, whole.keywords
     plain = not whole.args and all(isinstance(v, bool | int | float | str | None) for v in options.values())

@@ -201,6 +201,7 @@ def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> N
         bench = Bench(
             splits=[j.data.train for j in jobs],
             loss_fn=first.loss_fn,
+            loss_fns=[j.loss_fn for j in jobs],
             optimiser=stack([j.optimiser for j in jobs], like=population.w),
             schedules=[j.schedules for j in jobs],
             observer=observer,

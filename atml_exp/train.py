@@ -15,6 +15,7 @@ from atml_exp.observer import Observer
 from atml_exp.optimisers.optimiser import Optimiser
 from atml_exp.population import Loss, Population, update
 from atml_exp.schedule import num_steps, start_step
+from atml_exp.targets import carried
 
 __all__ = ["Bench", "Schedules", "fit"]
 
@@ -27,8 +28,9 @@ class Bench:
     """What a training needs besides the population: data, loss, update rule, and who looks on.
 
     splits: the training set of each replica. schedules: of each replica. batch_sizes: of each replica, where they
-    differ; all steps of the training then fall together, whatever an epoch is for each. redraw: redraw(draw) gives
-    for each replica a module with other initial weights than its own, for each number `draw` others.
+    differ; all steps of the training then fall together, whatever an epoch is for each. loss_fns: of each replica,
+    where they differ in numbers. redraw: redraw(draw) gives for each replica a module with other initial weights
+    than its own, for each number `draw` others.
     """
 
     splits: Sequence[Split]
@@ -37,6 +39,7 @@ class Bench:
     schedules: Sequence[Schedules]
     observer: Observer
     batch_sizes: Sequence[int] | None = None
+    loss_fns: Sequence[Loss] | None = None
     redraw: Callable[[int], Sequence[nn.Module]] | None = None
 
     def __call__(self, population: Population, **options: Any) -> Population:
@@ -70,8 +73,11 @@ def fit(
     schedule of `steps` (`-10ep`: counted from its end). extra: so many steps more, with the schedule's last
     learning rate. measured: False: nobody looks.
     """
+    splits, loss_fn = carried(bench.splits, bench.loss_fns or [bench.loss_fn] * population.size)
+    if loss_fn is not bench.loss_fn and (label_noise != 0 or random_labels):
+        raise ConfigError("labels that are changed while training go with neither groups nor weights of examples")
     batches = Batches(
-        bench.splits,
+        splits,
         population.seeds,
         bench.batch_sizes or batch_size,
         replacement=replacement,
@@ -98,7 +104,7 @@ def fit(
         if step == end or bench.observer.all_diverged:
             break
         whole = partial(batches.whole, step)
-        population = update(population, bench.optimiser, bench.loss_fn, batches(step), learning_rate, whole)
+        population = update(population, bench.optimiser, loss_fn, batches(step), learning_rate, whole)
         bench.observer.tick(population)
     bench.observer.end(population)
     return population

@@ -34,7 +34,7 @@ def swapped_example(data: Dataset, seed: int, *, index: NonNegativeInt = 0, dono
     if clean is not None:
         clean = _replaced(clean, index, test.y[donor])
     x, y = _replaced(train.x, index, test.x[donor]), _replaced(train.y, index, test.y[donor])
-    return replace(data, train=Split(x, y, group), clean_labels=clean)
+    return replace(data, train=replace(train, x=x, y=y, group=group), clean_labels=clean)
 
 
 def _require_example(split: Split, key: str, value: int, where: str) -> None:
