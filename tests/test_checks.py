@@ -35,6 +35,12 @@ OF_OTHERS = {
     "suboptimality": ["optimiser=gd", "model=quadratic", "dataset=no_data", "loss=value"],
     "decision_boundary": ["dataset=two_moons", "model.width=8"],
     "hard_margin": ["dataset=two_moons", "model=linear"],
+    "implicit_bias": [
+        "dataset=gaussian_mixture",
+        "dataset.num_classes=2",
+        "dataset.separation=20.0",
+        "model=linear",
+    ],
     "algorithmic_stability": ["dataset=two_moons", "model.width=4", "recipe.steps=5", "recipe.batch_size=8"],
     "leave_one_out": ["dataset=diabetes", "model=linear", "model.initialisation=zeros", "loss=mse", STRONG],
     "optimality_gap": ["dataset=diabetes", "model=linear", "loss=mse"],
