@@ -44,8 +44,10 @@ class _Neighbours(nn.Module):
     def _mean(self, x: Tensor) -> Tensor:
         """Distances from differences, and not from products, which would lose the 0 of an example to itself."""
         distance = torch.cdist(x, self.inputs, compute_mode="donot_use_mm_for_euclid_dist")
-        nearest = distance.argsort(dim=1, stable=True)[:, : self.k]
-        return self.values[nearest].mean(1)
+        kth = distance.kthvalue(self.k, dim=1, keepdim=True).values
+        nearer, level = distance < kth, distance == kth
+        taken = nearer | (level & (level.cumsum(1) <= self.k - nearer.sum(1, keepdim=True)))
+        return taken.to(self.values) @ self.values / self.k
 
     def extra_repr(self) -> str:
         return f"k={self.k}, examples={len(self.inputs)}"

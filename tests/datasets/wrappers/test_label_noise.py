@@ -61,3 +61,11 @@ def test_one_draw_is_the_same_under_every_seed(tiny):
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert torch.equal(one, label_noise(tiny, 3).train.y)
+
+
+def test_test_labels_too_where_asked(tiny):
+    plain, both = (label_noise(tiny, 3, fraction=0.25, test=test) for test in (False, True))
+    assert torch.equal(plain.train.y, both.train.y)
+    assert plain.test is tiny.test
+    assert (both.test.y != tiny.test.y).sum() == 5
+    assert both.test.x is tiny.test.x
