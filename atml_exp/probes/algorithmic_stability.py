@@ -1,6 +1,6 @@
 """Algorithmic stability: how far nets come apart that were trained on sets which differ in one example."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -69,40 +69,41 @@ def algorithmic_stability(
     For models that are linear in what is trained `radius`, the largest norm of an example's features in S or test,
     with the 1 of a bias: what L and β follow from.
 
-    Raises ValueError where a copy diverges, and for fewer than 2 points; ConfigError where the training pass draws
-    random numbers (dropout).
+    The weights of all steps are in memory: 2 × pairs × T × P numbers. Raises ValueError where a copy diverges, and
+    for fewer than 2 points; ConfigError where the training pass draws random numbers (dropout).
     """
     if points < 2:
         raise ValueError(f"points is {points}: at least 2, the first step and the last")
     plan = _Plan.drawn(data, pairs, seed)
-    batches = Batches(plan.splits, plan.seeds, batch_size, replacement=replacement)
+    batches = Batches([data.train] * pairs, plan.streams, batch_size, replacement=replacement)
     total = num_steps(steps, batches.steps_per_epoch[0])
     at = sorted(set(torch.linspace(0, total, points).round().long().tolist()))
-    seen = _Seen(model, plan, loss, frozenset(at))
-    trained_together(
-        model,
-        plan.splits,
-        plan.seeds,
-        loss=loss,
-        optimiser=optimiser or SGD(),
-        steps=steps,
-        batch_size=batch_size,
-        schedules=[partial(inverse_time, decay=decay)] if decay > 0 else [],
-        replacement=replacement,
-        watch=seen,
-    )
-    return _paths(seen, _counts(batches, plan, total)) | _losses(seen, at) | _radius(model, data)
+    one, other = (_Seen(model, data, loss, frozenset(at)) for _ in range(2))
+    for splits, seen in (([data.train] * pairs, one), (plan.others, other)):
+        trained_together(
+            model,
+            splits,
+            plan.streams,
+            loss=loss,
+            optimiser=optimiser or SGD(),
+            steps=steps,
+            batch_size=batch_size,
+            schedules=[partial(inverse_time, decay=decay)] if decay > 0 else [],
+            replacement=replacement,
+            watch=seen,
+        )
+    paths = _paths(_distances(one, other), one.rates[:-1], _shares(batches, plan, total))
+    return paths | _losses(one, other, plan, at) | _radius(model, data)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """2K trainings: the first K on S, the others on S with example index[k] replaced by test example donor[k]."""
+    """K pairs: others[k] has example index[k] replaced by test example donor[k], and streams[k] is a seed."""
 
-    data: Dataset
     index: Tensor
     donor: Tensor
-    splits: list[Split]
-    seeds: list[int]
+    others: list[Split]
+    streams: list[int]
 
     @classmethod
     def drawn(cls, data: Dataset, pairs: int, seed: int) -> "_Plan":
@@ -111,50 +112,57 @@ class _Plan:
         others = [
             swapped_example(data, 0, index=int(i), donor=int(j)).train for i, j in zip(index, donor, strict=True)
         ]
-        streams = [derive(seed, "algorithmic_stability", k) for k in range(pairs)]
-        return cls(data, index, donor, [data.train] * pairs + others, streams * 2)
+        return cls(index, donor, others, [derive(seed, "algorithmic_stability", k) for k in range(pairs)])
 
 
 @dataclass
 class _Seen:
-    """What is kept of the population at each step."""
+    """What is kept of the copies on one side: weights (K, P) of each step, losses (K, N) of some, in float64.
+
+    The two sides are populations of the same shape, where a copy has the same place in both: what is the same is so
+    to the last digit, whatever the order of summation.
+    """
 
     model: nn.Module
-    plan: _Plan
+    data: Dataset
     loss: LossFn
     at: frozenset[int]
-    distances: list[Tensor] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
 
     def __call__(self, population: Population, learning_rate: float) -> None:
-        one, other = population.w.chunk(2)
-        self.distances.append(torch.linalg.vector_norm(one - other, dim=1, dtype=torch.float64))
+        self.weights.append(population.w.reshape(population.size, -1))
         self.rates.append(float(learning_rate))
         if population.step in self.at:
             self.losses.append(self._of_examples(population))
 
     def _of_examples(self, population: Population) -> Tensor:
-        """(2, K, N): of all of S and then of the test split."""
-        data = self.plan.data
-        x, y = torch.cat([data.train.x, data.test.x]), torch.cat([data.train.y, data.test.y])
-        everyone = range(population.size)
-        outputs = predict_each(self.model, population.named_of(everyone), [x] * population.size)
-        found = example_losses(outputs, y.expand(population.size, *y.shape), self.loss)
-        return torch.stack(found.to(torch.float64).chunk(2))
+        """(K, N): of all of S and then of the test split."""
+        train, test = self.data.train, self.data.test
+        x, y = torch.cat([train.x, test.x]), torch.cat([train.y, test.y])
+        copies = [population.replica(r) for r in range(population.size)]
+        state = {name: torch.stack([copy[name] for copy in copies]) for name in copies[0]}
+        outputs = predict_each(self.model, state, [x] * len(copies))
+        return example_losses(outputs, y.expand(len(copies), *y.shape), self.loss).to(torch.float64)
 
 
-def _counts(batches: Batches, plan: _Plan, total: int) -> Tensor:
+def _distances(one: _Seen, other: _Seen) -> Tensor:
+    """δ (T + 1, K)."""
+    norm = partial(torch.linalg.vector_norm, dim=1, dtype=torch.float64)
+    return torch.stack([norm(a - b) for a, b in zip(one.weights, other.weights, strict=True)])
+
+
+def _shares(batches: Batches, plan: _Plan, total: int) -> Tensor:
     """(T, K): how large a part of each step's batch is the pair's example."""
-    pairs, index = len(plan.index), plan.index.to(plan.data.train.x.device)[:, None]
-    rows = [(batches.index(t).expand(2 * pairs, -1)[:pairs] == index).double().mean(1) for t in range(total)]
-    return torch.stack(rows) if rows else torch.zeros(0, pairs, dtype=torch.float64, device=index.device)
+    index = plan.index.to(plan.others[0].x.device)[:, None]
+    rows = [(batches.index(t).expand(len(index), -1) == index).double().mean(1) for t in range(total)]
+    return torch.stack(rows) if rows else torch.zeros(0, len(index), dtype=torch.float64, device=index.device)
 
 
-def _paths(seen: _Seen, share: Tensor) -> dict[str, Value]:
-    """share: see `_counts`."""
-    distance = torch.stack(seen.distances)
-    rates = torch.tensor(seen.rates[:-1], dtype=torch.float64, device=share.device)
+def _paths(distance: Tensor, learning_rates: Sequence[float], share: Tensor) -> dict[str, Value]:
+    """distance: δ (T + 1, K). share: see `_shares`."""
+    rates = torch.tensor(learning_rates, dtype=torch.float64, device=share.device)
     growth, drawn = distance.diff(dim=0), share > 0
     before = torch.cat([share.new_zeros(1, share.shape[1]), share.cumsum(0)]) == 0
     draws = torch.cat([rates.new_zeros(1), drawn[:, 0].double().cumsum(0)])
@@ -170,14 +178,12 @@ def _paths(seen: _Seen, share: Tensor) -> dict[str, Value]:
     }
 
 
-def _losses(seen: _Seen, at: list[int]) -> dict[str, Value]:
-    plan, n = seen.plan, len(seen.plan.data.train)
-    each = torch.stack(seen.losses)  # (M, 2, K, N)
-    one, other = each[:, 0], each[:, 1]
+def _losses(seen: _Seen, beside: _Seen, plan: _Plan, at: list[int]) -> dict[str, Value]:
+    n, one, other = len(seen.data.train), torch.stack(seen.losses), torch.stack(beside.losses)  # (M, K, N)
     differences = (one - other).abs().amax(-1).mean(-1)
     train, test = one[..., :n].mean((-1, -2)), one[..., n:].mean((-1, -2))
-    pair = torch.arange(len(plan.index), device=each.device)
-    gone, come = (i.to(each.device) for i in (plan.index, n + plan.donor))
+    pair = torch.arange(len(plan.index), device=one.device)
+    gone, come = (i.to(one.device) for i in (plan.index, n + plan.donor))
     apart = other - one
     replaced = (apart[:, pair, gone] - apart[:, pair, come]).mean(-1) / 2
     return {

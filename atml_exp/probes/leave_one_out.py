@@ -35,7 +35,8 @@ def leave_one_out(
     `risk`: of the left-out residuals. `train_risk`: of the residuals. `gcv`: the second over (1 − tr(A)/N)², A the
     hat matrix (Golub, Heath & Wahba 1979, Generalized cross-validation as a method for choosing a good ridge
     parameter). `degrees`: tr(A). Arrays: `residuals` and `left_out` (N, K), `leverages` (N,).
-    retrain: also `retrained` (N, K), by N solutions on N − 1 examples each, and `deviation`, how far off at most.
+    retrain: also `retrained` (N, K), by N solutions on N − 1 examples each, `retrained_risk`, and `deviation`, how
+    far off at most.
 
     For models that are linear in what is trained, a bias penalised like any weight, at the minimum of loss=mse +
     ½·ridge·‖W‖²: where recipe=least_squares puts them. In float64. Raises ValueError for other models and losses,
@@ -60,7 +61,11 @@ def leave_one_out(
     }
     if retrain:
         again = retrained(part.features, targets, ridge)
-        values |= {"retrained": again, "deviation": float((again - found.left_out).abs().max())}
+        values |= {
+            "retrained": again,
+            "retrained_risk": _risk(again),
+            "deviation": float((again - found.left_out).abs().max()),
+        }
     return values
 
 

@@ -69,6 +69,7 @@ def test_values_of_a_model_with_a_bias():
     assert found["deviation"] <= 1e-12
     assert found["train_risk"] == pytest.approx(mse(model(X), y).item())
     assert found["risk"] == pytest.approx(0.5 * found["retrained"].square().mean().item())
+    assert found["retrained_risk"] == pytest.approx(found["risk"])
     a = found["degrees"] / N
     assert 0 < a < (D + 1) / N
     assert found["gcv"] == pytest.approx(found["train_risk"] / (1 - a) ** 2)
