@@ -44,7 +44,7 @@ class _Neighbours(nn.Module):
     def _mean(self, x: Tensor) -> Tensor:
         """Distances from differences, and not from products, which would lose the 0 of an example to itself."""
         distance = torch.cdist(x, self.inputs, compute_mode="donot_use_mm_for_euclid_dist")
-        kth = distance.kthvalue(self.k, dim=1, keepdim=True).values
+        kth = distance.topk(self.k, dim=1, largest=False, sorted=False).values.amax(1, keepdim=True)
         nearer, level = distance < kth, distance == kth
         taken = nearer | (level & (level.cumsum(1) <= self.k - nearer.sum(1, keepdim=True)))
         return taken.to(self.values) @ self.values / self.k
