@@ -1,5 +1,7 @@
 """Calibration against torchmetrics, by hand, and of answers drawn with their own probabilities."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,13 @@ from torch import nn
 from atml_exp.checks import check_probe
 from atml_exp.data import Split
 from atml_exp.models.mlp import mlp
-from atml_exp.probes.calibration import calibration, expected_calibration_error, probabilities_of, reliability
+from atml_exp.probes.calibration import (
+    calibration,
+    error_if_calibrated,
+    expected_calibration_error,
+    probabilities_of,
+    reliability,
+)
 from atml_exp.torchvision_operators import import_torchvision
 
 G = torch.Generator().manual_seed(4)
@@ -93,3 +101,38 @@ def test_one_output_is_the_probability_of_class_one():
 def test_refusals(arguments, words):
     with pytest.raises(ValueError, match=words):
         expected_calibration_error(*arguments)
+
+
+def test_what_chance_gives_a_calibrated_model_is_its_own_average():
+    """Against labels drawn anew many times, and the normal limit."""
+    p, draws = P[:400], 300
+    each = [expected_calibration_error(p, torch.multinomial(p, 1, generator=G)[:, 0], 10) for _ in range(draws)]
+    found = error_if_calibrated(p.max(1).values, 10, draws=2000)
+    assert found == pytest.approx(sum(each) / draws, rel=0.05)
+    assert error_if_calibrated(p.max(1).values, 10, draws=2000, seed=1) != found
+    wide = P.max(1).values.repeat(20)
+    sums = torch.zeros(10).double().index_add_(0, (wide * 10).ceil().long() - 1, wide * (1 - wide))
+    normal = (2 / torch.pi * sums).sqrt().sum() / len(wide)
+    assert error_if_calibrated(wide, 10, draws=500) == pytest.approx(normal.item(), rel=0.06)
+
+
+def test_temperature_scaling_calibrates_a_net_that_is_too_sure_and_changes_no_answer():
+    model = nn.Linear(4, 3).double()
+    x = torch.randn(2000, 4, generator=G, dtype=torch.float64)
+    data = Split(x, torch.multinomial(model(x).softmax(1).detach(), 1, generator=G)[:, 0])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(20)
+    bold, scaled = (
+        calibration(model, data),
+        check_probe(partial(calibration, temperature_scaling=True), model, data),
+    )
+    assert bold["expected_error"] > 0.2
+    assert scaled["expected_error"] < 0.05
+    assert scaled["accuracy"] == bold["accuracy"]
+
+
+@pytest.mark.parametrize("confidence", [torch.empty(0), torch.tensor([1.5]), torch.ones(2, 2)])
+def test_confidences_that_are_none_are_refused(confidence):
+    with pytest.raises(ValueError, match=r"confidence must be \(N,\) in \[0, 1\]"):
+        error_if_calibrated(confidence, 5)
