@@ -33,6 +33,12 @@ def test_hessian_of_one_example_is_diag_p_minus_ppt():
     torch.testing.assert_close(h, p.diag() - p.outer(p))
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_label_smoothing_is_torchs(smoothing):
+    theirs = torch.nn.functional.cross_entropy(OUTPUTS, Y, label_smoothing=smoothing)
+    torch.testing.assert_close(cross_entropy(OUTPUTS, Y, label_smoothing=smoothing), theirs)
+
+
 def test_adding_a_constant_to_all_logits_changes_nothing():
     torch.testing.assert_close(cross_entropy(OUTPUTS + 1e3, Y), cross_entropy(OUTPUTS, Y))
 
