@@ -7,10 +7,12 @@ import pytest
 import torch
 from numpy.polynomial import legendre as theirs
 
+from atml_exp.compose import compose
 from atml_exp.errors import ConfigError
 from atml_exp.layout import Layout
 from atml_exp.models.polynomial import legendre, polynomial
 from atml_exp.recipes.least_squares import solve
+from atml_exp.runner import groups_to_train, run
 
 
 def features(x, degree, **options):
@@ -76,3 +78,20 @@ def test_only_the_output_is_trained():
 def test_too_many_features_are_refused():
     with pytest.raises(ConfigError, match=r"degree = 3: of 64 inputs there are 47,905 products.*at most 10,000"):
         polynomial((1, 8, 8), 10, degree=3)
+
+
+def test_seeds_stack_and_descent_comes_to_the_closed_form(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = ("dataset=noisy_function", "dataset.sampling=uniform", "dataset/wrapper=[subset]", "dtype=float64")
+    more = ("dataset.wrapper.subset.num_train=20", "model=polynomial", "loss=mse", "probe=[]", "device=cpu")
+    descent = ("optimiser=gd", "optimiser.learning_rate=0.1", "recipe.batch_size=null", "recipe.steps=3000it")
+
+    def losses(*recipe):
+        overrides = (*base, *more, "progress=false", *recipe)
+        configs = [compose([*overrides, f"seed={seed}"]) for seed in range(3)]
+        assert [len(group) for group in groups_to_train(configs)] == [3]
+        return [result.final["train/loss"] for result in run(configs, reports=False)]
+
+    closed = losses("recipe=least_squares")
+    assert losses(*descent, "recipe.evaluate_every=end") == pytest.approx(closed, rel=1e-6)
+    assert len(set(closed)) == 3
