@@ -9,8 +9,9 @@ from atml_exp.figures.claim import Claim, by_seed
 from atml_exp.figures.panels import band, each, last_values, log_axis, rows
 from atml_exp.figures.style import BLACK, BLUE, GREY, VERMILLION, label_lines, new_slide, slide
 
-__all__ = ["claims", "draw"]
+__all__ = ["SEEDS", "claims", "draw"]
 
+SEEDS = "left: bars of one standard error; right: lines: mean over seeds; bands: their range"
 ONE, ALL, TRAINING = "one input", "all inputs", "training"
 WIDTH, DEPTH, RATE, ACTIVATION = "model.width", "model.depth", "optimiser.learning_rate", "model.activation"
 PAPER = "Lu et al. 2020"
@@ -29,14 +30,16 @@ def draw(table: pd.DataFrame) -> Figure:
 def _born(axes: Axes, table: pd.DataFrame) -> None:
     for sweep, marker, colours in ((ONE, "o", (BLUE, VERMILLION)), (ALL, "^", (BLUE, VERMILLION))):
         for (width, part), colour in zip(each(_dead(table, sweep), WIDTH), colours, strict=False):
-            share = part.groupby(DEPTH)["value"].mean()
-            face = colour if sweep == ONE else "none"
-            axes.plot(
+            share, number = (getattr(part.groupby(DEPTH)["value"], of)() for of in ("mean", "count"))
+            face = colour if sweep == ONE else "white"
+            axes.errorbar(
                 share.index,
                 100 * share,
-                marker,
+                100 * (share * (1 - share) / number) ** 0.5,
+                fmt=marker,
                 color=colour,
                 markerfacecolor=face,
+                elinewidth=1.5,
                 label=f"{width:g} units, {sweep}",
             )
             depth = np.geomspace(1, part[DEPTH].max(), 100)
@@ -45,7 +48,7 @@ def _born(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_ylabel("nets born dead (%)")
     axes.set_ylim(-3, 103)
     log_axis(axes, "x")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=2, columnspacing=1.0, handletextpad=0.2)
 
 
 def _killed(axes: Axes, table: pd.DataFrame) -> None:

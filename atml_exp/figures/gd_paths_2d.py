@@ -13,12 +13,13 @@ from atml_exp.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION,
 from atml_exp.runs import Run
 from atml_exp.theory import gd_quadratic
 
-__all__ = ["claims", "draw"]
+__all__ = ["SEEDS", "claims", "draw"]
 
 SMALL, LARGE, SEARCH, BALL = "small step", "large step", "line search", "heavy ball"
 VALLEY_FIXED, VALLEY_SEARCH = "valley, fixed step", "valley, line search"
 BOWL = {SMALL: BLUE, LARGE: ORANGE, SEARCH: GREEN, BALL: VERMILLION}
 VALLEY = {VALLEY_FIXED: BLUE, VALLEY_SEARCH: GREEN}
+SEEDS = "the first of the seeds is drawn, from the square to the minimum, the cross"
 NEAR = 0.01
 """Of the distance at the start: where a path has arrived."""
 
@@ -32,13 +33,18 @@ def draw(table: pd.DataFrame) -> Figure:
     lam = _spectrum(table, SMALL)
     if lam is not None:
         _panel(
-            left, {n: paths[n] for n in BOWL if n in paths}, BOWL, lambda x, y: (lam[0] * x**2 + lam[1] * y**2) / 2
+            left,
+            {n: paths[n] for n in BOWL if n in paths},
+            BOWL,
+            lambda x, y: (lam[0] * x**2 + lam[1] * y**2) / 2,
+            minimum=(0, 0),
         )
     _panel(
         right,
         {n: paths[n] for n in VALLEY if n in paths},
         VALLEY,
         lambda x, y: (1 - x) ** 2 + 100 * (y - x**2) ** 2,
+        minimum=(1, 1),
     )
     for axes in (left, right):
         axes.set_xlabel("$w_1$")
@@ -51,10 +57,11 @@ def _panel(
     paths: dict[str, np.ndarray],
     colours: dict[str, str],
     function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    minimum: tuple[float, float],
 ) -> None:
     if not paths:
         return
-    points = np.concatenate(list(paths.values()))
+    points = np.concatenate([*paths.values(), [minimum]])
     margin = 0.15 * np.ptp(points, 0).max()
     low, high = points.min(0) - margin, points.max(0) + margin
     x, y = np.meshgrid(*(np.linspace(a, b, 200) for a, b in zip(low, high, strict=True)))
@@ -64,6 +71,7 @@ def _panel(
         label = name.removeprefix("valley, ")
         axes.plot(*path.T, "o-", color=colours[name], markersize=4, linewidth=1.5, label=label)
     axes.plot(*points[0], "s", color=BLACK, markersize=8)
+    axes.plot(*minimum, "X", color=BLACK, markersize=11, zorder=5)
     axes.legend(loc="best", fontsize=13)
 
 
