@@ -84,7 +84,7 @@ def test_seeds_stack_and_descent_comes_to_the_closed_form(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     base = ("dataset=noisy_function", "dataset.sampling=uniform", "dataset/wrapper=[subset]", "dtype=float64")
     more = ("dataset.wrapper.subset.num_train=20", "model=polynomial", "loss=mse", "probe=[]", "device=cpu")
-    descent = ("optimiser=gd", "optimiser.learning_rate=0.1", "recipe.batch_size=null", "recipe.steps=3000it")
+    descent = ("optimiser=gd", "optimiser.learning_rate=0.1", "recipe.batch_size=null", "recipe.steps=600it")
 
     def losses(*recipe):
         overrides = (*base, *more, "progress=false", *recipe)
