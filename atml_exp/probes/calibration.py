@@ -80,6 +80,7 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int)
     >>> round(expected_calibration_error(p, torch.tensor([0, 1, 1, 1]), bins=10), 3)
     0.35
     """
+    probabilities, labels = torch.as_tensor(probabilities), torch.as_tensor(labels)  # arrays are welcome
     found = reliability(probabilities, labels, bins)
     gaps = (found.accuracy - found.confidence).abs().nan_to_num()
     return float((found.counts * gaps).sum() / len(labels))
