@@ -18,7 +18,8 @@ def group_rates(
     (of a group without positives, without negatives, without predicted positives) is NaN, never 0. ValueError for
     arguments of unequal length or of none, and for other labels and predictions than 0 and 1.
 
-    >>> group_rates([1, 1, 0, 0, 1, 0], [1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1])[["count", "tpr", "ppv"]].to_dict("list")
+    >>> rates = group_rates([1, 1, 0, 0, 1, 0], [1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1])
+    >>> rates[["count", "tpr", "ppv"]].to_dict("list")
     {'count': [4, 2], 'tpr': [0.5, 0.0], 'ppv': [0.5, nan]}
     """
     y, answers, of = _checked(labels, predictions, groups)
