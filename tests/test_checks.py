@@ -46,6 +46,7 @@ OF_OTHERS = {
     "optimality_gap": ["dataset=diabetes", "model=linear", "loss=mse"],
     "inclusion": ["dataset/wrapper=[random_inclusion]", "model.width=8"],
     "label_fit": ["dataset/wrapper=[label_noise]", "model.width=8"],
+    "influence": ["dataset=two_moons", "model=linear", "probe.influence.fn.l2=0.1"],
 }
 
 

@@ -26,6 +26,7 @@ NEEDED = {
     "inclusion": ("dataset/wrapper=[random_inclusion]", "dataset.wrapper.random_inclusion.num_train=90"),
     "label_fit": ("dataset/wrapper=[label_noise]",),
     "adam_sharpness": ("optimiser=adam",),
+    "influence": ("probe.influence.fn.damping=10.0",),
     "reparametrisation": ("model.depth=1",),
     "implicit_bias": ("dataset.num_classes=2", "dataset.separation=1000"),  # features that are separable
     "adversarial_initialisation": ("recipe.pretrain=1",),
