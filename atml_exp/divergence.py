@@ -70,11 +70,11 @@ def is_climbing(job: Job, losses: Sequence[float]) -> bool:
     """
     if not losses or not _has_global_curvature(job):
         return False
-    found = step_size(job)
-    if found is None or found.rate <= found.limit:
-        return False
     start = float(job.evaluate(job.redrawn(0), job.data.train)["loss"])
-    return losses[-1] > min(start, *losses)
+    if losses[-1] <= min(start, *losses):
+        return False
+    found = step_size(job)
+    return found is not None and found.rate > found.limit
 
 
 def _has_global_curvature(job: Job) -> bool:
