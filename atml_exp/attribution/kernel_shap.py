@@ -34,8 +34,10 @@ def kernel_shap(
     whole = n <= MOST_PLAYERS and 2**n - 2 <= samples
     if not whole and samples < 2 * n:
         raise ValueError(f"samples is {samples}: {n} players need at least {2 * n}")
-    coalitions, weights = _all(n) if whole else _drawn(n, samples, seed)
     empty, full = game(torch.tensor([[False] * n, [True] * n]))
+    if n == 1:
+        return game.spread((full - empty)[None])
+    coalitions, weights = _all(n) if whole else _drawn(n, samples, seed)
     return game.spread(_fit(coalitions, weights, game(coalitions) - empty, full - empty))
 
 

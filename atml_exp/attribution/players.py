@@ -65,7 +65,7 @@ class Game:
             return as_float64(output_of(self.model, points.flatten(0, 1), target)).view(points.shape[:2])
 
     def spread(self, shares: Tensor) -> Tensor:
-        """Shares of players (n, N) as an attribution of x's shape: a player's entries have equal parts of its share.
+        """Shares of players (n, N) as an attribution of x's shape: entries of a player have equal parts of it.
 
         So the sum over entries is that over players.
         """
