@@ -28,14 +28,13 @@ def draw(run: Run, name: str) -> Figure:
 
 
 def _reliability(axes: Axes, counts: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray) -> None:
-    axes.plot([0, 100], [0, 100], "--", color=BLACK, linewidth=1.4)
+    axes.plot([0, 100], [0, 100], "--", color=BLACK, linewidth=1.4, label="calibrated")
     seen = counts > 0
-    low, high = np.array(
-        [wilson(a, int(n)) for a, n in zip(accuracy[seen], counts[seen], strict=True)]
-    ).T  # of the probability, so it holds the accuracy though that is 0 or 1
     x, y = 100 * confidence[seen], 100 * accuracy[seen]
-    axes.errorbar(x, y, yerr=[y - 100 * low, 100 * high - y], fmt="o", color=BLUE, capsize=3, clip_on=False)
-    axes.annotate("calibrated", (30, 30), (8, -4), textcoords="offset points", va="top", color=BLACK, size=12.5)
+    low, high = 100 * np.array([wilson(a, int(n)) for a, n in zip(accuracy[seen], counts[seen], strict=True)]).T
+    spread = np.clip([y - low, high - y], 0, None)  # rounding at 0 and 100 %
+    axes.errorbar(x, y, yerr=spread, fmt="o", linewidth=1.6, color=BLUE, capsize=3, clip_on=False)
+    axes.legend(loc="upper left")
     axes.set_ylabel("right (%)")
     axes.set_ylim(0, 100)
 
