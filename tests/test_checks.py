@@ -47,6 +47,14 @@ OF_OTHERS = {
     "inclusion": ["dataset/wrapper=[random_inclusion]", "model.width=8"],
     "label_fit": ["dataset/wrapper=[label_noise]", "model.width=8"],
     "influence": ["dataset=two_moons", "model=linear", "probe.influence.fn.l2=0.1"],
+    "influence_check": ["dataset=diabetes", "model=linear", "loss=mse"],
+    "influence_retraining": [
+        "dataset=two_moons",
+        "dataset.num_train=64",
+        "model.width=4",
+        "probe.influence_retraining.fn.steps=3",
+        "probe.influence_retraining.fn.examples=3",
+    ],
 }
 
 

@@ -27,6 +27,7 @@ NEEDED = {
     "label_fit": ("dataset/wrapper=[label_noise]",),
     "adam_sharpness": ("optimiser=adam",),
     "influence": ("probe.influence.fn.damping=10.0",),
+    "influence_retraining": ("probe.influence_retraining.fn.steps=3", "probe.influence_retraining.fn.examples=3"),
     "reparametrisation": ("model.depth=1",),
     "implicit_bias": ("dataset.num_classes=2", "dataset.separation=1000"),  # features that are separable
     "adversarial_initialisation": ("recipe.pretrain=1",),
@@ -60,6 +61,7 @@ ALONE = {
     "probe/hard_margin": ("dataset=two_moons", "model=linear", *SMALL, "probe=[hard_margin]"),
     "probe/mistakes": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[mistakes]"),
     "probe/optimality_gap": ("dataset=diabetes", "model=linear", "loss=mse", *SMALL, "probe=[optimality_gap]"),
+    "probe/influence_check": ("dataset=diabetes", "model=linear", "loss=mse", *SMALL, "probe=[influence_check]"),
     "probe/leave_one_out": (*RIDGE, "probe=[leave_one_out]"),
     "recipe/perceptron": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[]"),
     "model/polynomial": ("dataset=two_moons", "model=polynomial", *SMALL, "probe=[]"),

@@ -100,7 +100,7 @@ def randomised(model: nn.Module, names: Sequence[str], seed: int) -> nn.Module:
             allowed = ", ".join(n for n, m in modules.items() if _can_be_reset(m))
             raise ValueError(f"layer {name!r} can't be drawn anew; allowed: {allowed or 'none'}")
         with seeded_globally(derive(seed, "randomisation"), name):
-            modules[name].reset_parameters()  # type: ignore[operator]
+            modules[name].reset_parameters()
     return copied
 
 

@@ -28,7 +28,16 @@ from atml_exp.losses.cross_entropy import cross_entropy
 from atml_exp.probe import Value
 from atml_exp.seeds import generator
 
-__all__ = ["drawn_points", "influence", "left_out_weights", "most_influential", "newton_influence"]
+__all__ = [
+    "Curved",
+    "drawn_points",
+    "in_float64",
+    "influence",
+    "left_out_weights",
+    "loss_changes",
+    "most_influential",
+    "newton_influence",
+]
 
 
 def influence(
@@ -65,12 +74,12 @@ def influence(
     >>> influence(model, half, Split(x, y), (torch.ones(1), torch.tensor(4.0)))
     tensor([-1.,  0.,  1.], dtype=torch.float64)
     """
-    curved = _Curved(model, loss_fn, train, l2, damping)
+    curved = Curved(model, loss_fn, train, l2, damping)
     curved.require_definite()
     return curved.influence(as_split(test_point, train), tolerance, max_products)
 
 
-class _Curved:
+class Curved:
     """A model and its training loss in float64: the Hessian of F, and directional derivatives of each ℓ_i."""
 
     def __init__(self, model: nn.Module, loss_fn: LossFn, train: Split, l2: float, damping: float) -> None:
@@ -106,9 +115,12 @@ class _Curved:
         return low
 
     def influence(self, test: Split, tolerance: float, max_products: int) -> Tensor:
-        gradient = Hessian(self.model, self.loss_fn, test.x, test.y).gradient()
-        answer = conjugate_gradient(self, gradient, tolerance=tolerance, max_products=max_products)
+        answer = conjugate_gradient(self, self.gradient_of(test), tolerance=tolerance, max_products=max_products)
         return self.slopes(answer) / len(self.train) + 0.0  # no −0
+
+    def gradient_of(self, split: Split) -> Tensor:
+        """∇ of the mean loss on other examples, (P,)."""
+        return Hessian(self.model, self.loss_fn, split.x, split.y).gradient()
 
     def slopes(self, vector: Tensor) -> Tensor:
         """⟨∇ℓ_i, v⟩ of each example, (N,): ⟨r_i, J_i v⟩, r_i the slope of ℓ_i in the outputs, J_i theirs in w.
@@ -274,7 +286,7 @@ def most_influential(
     """
     chosen = drawn_points(data.test, points, seed)
     test = _of_float64(data.test[chosen])
-    curved = _Curved(model, loss, data.train, l2, damping)
+    curved = Curved(model, loss, data.train, l2, damping)
     low = curved.require_definite()
     values = curved.influence(test, tolerance, 2000)
     order = values.argsort(descending=True, stable=True)
