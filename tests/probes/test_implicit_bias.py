@@ -72,8 +72,9 @@ def test_a_bias_is_the_weight_of_an_input_that_is_1():
 def test_two_outputs_are_the_one_that_is_their_difference():
     two, w = linear((3,), 2, bias=False).double(), torch.tensor([1.0, 0.3, -0.2], dtype=torch.float64)
     with torch.no_grad():
-        two.output.weight.copy_(torch.stack([-w / 2, w / 2]))
-    assert implicit_bias(two, DATA)["svm_angle"] == pytest.approx(implicit_bias(model_of(w), DATA)["svm_angle"])
+        two.output.weight.copy_(torch.stack([X[0], X[0] + w]))
+    for key in ("svm_angle", "norm", "margin"):
+        assert implicit_bias(two, DATA)[key] == pytest.approx(implicit_bias(model_of(w), DATA)[key])
 
 
 def test_from_zero_there_is_no_direction():
