@@ -127,8 +127,8 @@ def caption(run: Run, name: str) -> str:
     text = (
         f"What made the net say what it says of inputs of the {split} set. The output that is explained is that of "
         f"the {option(run, name, 'target', 'predicted')} class, before the softmax. Red speaks for it, blue "
-        "against it; saliency, SmoothGrad and Grad-CAM have no sign (grey). Each panel is scaled to its own largest "
-        "value. The "
+        "against it; saliency, SmoothGrad and Grad-CAM have no sign (grey). Each panel is scaled to its own "
+        "largest value. The "
         f"baseline is {baseline[str(option(run, name, 'baseline', 'zero'))]}. "
     )
     for method in ("integrated_gradients", "gradient_input"):

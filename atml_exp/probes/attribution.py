@@ -106,8 +106,9 @@ def attribution(
     means over examples, and `agreement`, their mean over pairs. `completeness_error/METHOD`: Σ_k |Σ attribution −
     change| / Σ_k |change|, of methods whose entries are shares of the output (occlusion: by window 1).
     `lime_spread`: standard deviation over 5 seeds to the size of the mean (both root mean squares);
-    `kernel_shap_error`: the largest difference from exact_shap to the largest value. Raises ValueError where a method can't be used: Grad-CAM without
-    convolutions, exact_shap with more than 12 players; and for methods that are named twice, or none.
+    `kernel_shap_error`: the largest difference from exact_shap to the largest value. Raises ValueError where a
+    method can't be used: Grad-CAM without convolutions, exact_shap with more than 12 players; and for methods that
+    are named twice, or none.
     """
     if not methods or len(set(methods)) < len(methods):
         raise ValueError(f"methods is {list(methods)}: name at least one, each once")
