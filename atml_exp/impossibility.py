@@ -60,7 +60,7 @@ def positive_predictive_value(base_rate: ArrayLike, fpr: ArrayLike, fnr: ArrayLi
     return np.divide(positives, total, out=np.full(np.shape(total), np.nan), where=total > 0)
 
 
-def forced_difference(base_rates: Sequence[float], ppv: ArrayLike, fnr: ArrayLike) -> np.ndarray:
+def forced_difference(base_rates: Sequence[float] | np.ndarray, ppv: ArrayLike, fnr: ArrayLike) -> np.ndarray:
     """FPR_b − FPR_a = (odds_b − odds_a) · (1 − PPV)/PPV · (1 − FNR) for base rates (p_a, p_b) at equal PPV and FNR.
 
     0 only where base rates are equal, where every predicted positive is one (PPV = 1) or where nobody is (FNR = 1).
@@ -89,7 +89,7 @@ def negative_balance(base_rate: ArrayLike, positive_mean: ArrayLike) -> np.ndarr
 
 
 def imperfection_bound(
-    base_rates: Sequence[float], positive_gap: float, negative_gap: float
+    base_rates: Sequence[float] | np.ndarray, positive_gap: float, negative_gap: float
 ) -> tuple[float, float]:
     """For groups (a, b) how far E[s | Y = 1] may be from 1: at most (δ₋ + odds_other · δ₊)/|odds_a − odds_b|.
 

@@ -86,7 +86,9 @@ def point_of_ppv(curve: np.ndarray, base_rate: float, ppv: float) -> np.ndarray:
     return np.asarray((1 - share) * points[last] + share * points[last + 1])
 
 
-def equal_ppv_and_fnr(curves: Sequence[np.ndarray], base_rates: Sequence[float], ppv: float) -> np.ndarray:
+def equal_ppv_and_fnr(
+    curves: Sequence[np.ndarray], base_rates: Sequence[float] | np.ndarray, ppv: float
+) -> np.ndarray:
     """(G, 2): a point (FPR, TPR) for each group, all with this PPV and the same TPR, the largest such.
 
     Each group's `point_of_ppv`, of which all but the one with the least TPR turn away a share of those selected at
