@@ -21,12 +21,14 @@ def test_of_two_classes_the_probability_is_ordered_by_contributions():
     for other in ("gradient", "edges", "random"):
         assert found["gradient_input_deletion"] < found[f"{other}_deletion"]
         assert found["gradient_input_insertion"] > found[f"{other}_insertion"]
-    assert found["integrated_gradients_deletion"] == found["gradient_input_deletion"]
+    assert found["integrated_gradients_deletion"] == pytest.approx(found["gradient_input_deletion"], abs=1e-12)
     assert found["shares"].tolist() == [i / 16 for i in range(17)]
     curve = found["gradient_input_deletion_curve"]
     assert curve[0].item() == pytest.approx(found["random_deletion_curve"][0].item(), abs=1e-12)
     assert curve[0].item() == pytest.approx(found["random_insertion_curve"][-1].item(), abs=1e-12)
-    assert torch.trapezoid(curve, found["shares"]).item() == found["gradient_input_deletion"]
+    assert torch.trapezoid(curve, found["shares"]).item() == pytest.approx(
+        found["gradient_input_deletion"], abs=1e-12
+    )
 
 
 def test_more_steps_than_entries_and_one_output():
