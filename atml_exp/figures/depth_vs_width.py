@@ -1,5 +1,7 @@
 """Error and number of pieces of ReLU nets of equal size, from shallow to deep, and test errors on real data."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -126,7 +128,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
             Claim(
                 "Telgarsky 2016",
                 f"at equal parameters {depth} layers fit three folds better than 1 (errors, quotient)",
-                by_seed(middle, lambda t, depth=depth: _at(_tent_errors(t), depth) / _at(_tent_errors(t), 1)),
+                by_seed(middle, partial(_against_one, depth=depth)),
                 "<=",
                 1,
             )
@@ -157,6 +159,12 @@ def claims(table: pd.DataFrame) -> list[Claim]:
     ]
 
 
+def _against_one(runs: pd.DataFrame, depth: int) -> float:
+    """The error of nets of so many layers over that of one layer."""
+    found = _tent_errors(runs).set_index(DEPTH)["value"]
+    return float(found[depth] / found[1])
+
+
 def _largest_of_bound(runs: pd.DataFrame) -> float:
     counts = rows(runs, "linear_pieces/pieces")
     bounds = [most_pieces(int(w), int(d)) for w, d in zip(counts[WIDTH], counts[DEPTH], strict=True)]
@@ -178,7 +186,3 @@ def _per_unit(runs: pd.DataFrame, *, start: bool) -> pd.Series:
     counts = rows(runs, "linear_pieces/pieces")
     counts = counts[counts["step"] == 0] if start else last_values(counts)
     return counts["value"] / (counts[WIDTH] * counts[DEPTH])
-
-
-def _at(found: pd.DataFrame, depth: int) -> float:
-    return float(found[found[DEPTH] == depth]["value"].iloc[0])
