@@ -119,7 +119,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             "Telgarsky 2016",
-            "a net of $t$ pieces leaves at least $1 − (t − 1)/2^{k−1}$ of the variance (least excess)",
+            "a net of $t$ pieces leaves at least $1 − 2(t − 1)/2^k$ of the variance (least excess)",
             by_seed(tents, _least_excess),
             ">=",
             0,

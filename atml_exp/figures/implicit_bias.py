@@ -116,7 +116,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             SOUDRY,
-            r"local slope $d‖w‖/d\log t$ at the end, over $‖ŵ‖$ (distance from 1; bound ours)",
+            "local slope $d‖w‖/d log t$ at the end, over $‖ŵ‖$ (distance from 1; bound ours)",
             by_seed(_over_svm(rows(of[LOGISTIC], "implicit_bias/norm")), lambda t: abs(1 - _slope(t))),
             "<=",
             0.05,
