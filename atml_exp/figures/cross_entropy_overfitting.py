@@ -90,7 +90,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
     return [
         Claim(
             "theory",
-            r"small initial logits cost $\log\,C$ (distance from it; bound ours)",
+            "small initial logits cost $log C$ (distance from it; bound ours)",
             by_seed(fitted, lambda t: abs(_start(t, "logits/cross_entropy") - math.log(t["num_classes"].iloc[0]))),
             "<=",
             0.05,
