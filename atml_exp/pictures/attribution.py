@@ -9,7 +9,7 @@ from atml_exp.pictures.recorded import last, number, option
 from atml_exp.runs import Run
 from atml_exp.typeset import cite, typeset
 
-__all__ = ["METHODS", "caption", "draw", "heat_map", "recorded_methods"]
+__all__ = ["METHODS", "UNSIGNED", "caption", "draw", "heat_map", "image_panel", "recorded_methods"]
 
 METHODS = {
     "saliency": "saliency",
@@ -58,7 +58,7 @@ def _maps(inputs: np.ndarray, targets: np.ndarray, found: dict[str, np.ndarray])
     figure = new_figure(1.3 * columns + 0.5, 1.28 * len(inputs) + 0.5)
     panels = figure.subplots(len(inputs), columns, squeeze=False)
     for k, row in enumerate(panels):
-        _input(row[0], inputs[k])
+        image_panel(row[0], inputs[k])
         row[0].set_ylabel(f"class {int(targets[k])}", fontsize=12)
         for axes, (method, values) in zip(row[1:], found.items(), strict=True):
             heat_map(axes, values[k], unsigned=method in UNSIGNED)
@@ -68,7 +68,7 @@ def _maps(inputs: np.ndarray, targets: np.ndarray, found: dict[str, np.ndarray])
     return figure
 
 
-def _input(axes: Axes, image: np.ndarray) -> None:
+def image_panel(axes: Axes, image: np.ndarray) -> None:
     """In grey for one channel, in colour for three, stretched to its own range."""
     low, high = image.min(), image.max()
     shown = (image - low) / (high - low or 1)

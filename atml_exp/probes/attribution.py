@@ -54,7 +54,7 @@ BaselineName = Literal["zero", "mean", "minimum"]
 TargetName = Literal["predicted", "label"]
 
 _SHARES = ("gradient_input", "integrated_gradients", "lime", "kernel_shap", "exact_shap")
-_LIME_SEEDS = 5
+_LIME_SEEDS = 3
 
 
 class Question(NamedTuple):
@@ -105,7 +105,7 @@ def attribution(
     `label` (K, …), `change` (K,), F(x) − F(x′); `ranks` (M, M), Spearman's correlations of absolute attributions,
     means over examples, and `agreement`, their mean over pairs. `completeness_error/METHOD`: Σ_k |Σ attribution −
     change| / Σ_k |change|, of methods whose entries are shares of the output (occlusion: by window 1).
-    `lime_spread`: standard deviation over 5 seeds to the size of the mean (both root mean squares);
+    `lime_spread`: standard deviation over 3 seeds to the size of the mean (both root mean squares);
     `kernel_shap_error`: the largest difference from exact_shap to the largest value. Raises ValueError where a
     method can't be used: Grad-CAM without convolutions, exact_shap with more than 12 players; and for methods that
     are named twice, or none.
