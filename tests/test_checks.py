@@ -31,6 +31,7 @@ def test_there_are_probes_to_check():
 OF_A_NET = ["optimiser=adam", "model.width=8", "model.normalisation=batch"]
 STRONG = "probe.leave_one_out.fn.ridge=1e9"
 """With which zeros are the minimiser."""
+OF_GROUPS = ["fairness", "group_roc", "group_roc_train", "threshold_optimiser"]
 OF_OTHERS = {
     "suboptimality": ["optimiser=gd", "model=quadratic", "dataset=no_data", "loss=value"],
     "decision_boundary": ["dataset=two_moons", "model.width=8"],
@@ -45,6 +46,7 @@ OF_OTHERS = {
     "leave_one_out": ["dataset=diabetes", "model=linear", "model.initialisation=zeros", "loss=mse", STRONG],
     "optimality_gap": ["dataset=diabetes", "model=linear", "loss=mse"],
     "inclusion": ["dataset/wrapper=[random_inclusion]", "model.width=8"],
+    **{name: ["dataset=binormal_groups", "model=linear"] for name in OF_GROUPS},
     "label_fit": ["dataset/wrapper=[label_noise]", "model.width=8"],
     "influence": ["dataset=two_moons", "model=linear", "probe.influence.fn.l2=0.1"],
     "influence_check": ["dataset=diabetes", "model=linear", "loss=mse"],

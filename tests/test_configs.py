@@ -53,11 +53,16 @@ NO_DATA = ("dataset=no_data", "loss=value", "model=quadratic", "optimiser=gd", "
 PERCEPTRON = ("loss=perceptron", "optimiser=perceptron", "recipe=perceptron", *SMALL)
 NEIGHBOURS = ("model=k_nearest_neighbours", "recipe=memorise", "device=cpu", "progress=false", "probe=[]")
 RIDGE = ("dataset=diabetes", "model=linear", "loss=mse", "recipe=least_squares", "device=cpu", "progress=false")
+GROUPS = ("dataset=binormal_groups", "model=linear", *SMALL)
 ALONE = {
     "loss/value": (*NO_DATA, "recipe.steps=2", "probe=[]"),
     "dataset/no_data": (*NO_DATA, "recipe.steps=2", "probe=[]"),
     "probe/suboptimality": (*NO_DATA, "recipe.steps=2", "probe=[suboptimality]"),
     "probe/decision_boundary": ("dataset=two_moons", "model.width=4", *SMALL, "probe=[decision_boundary]"),
+    "probe/fairness": (*GROUPS, "probe=[fairness]"),
+    "probe/group_roc": (*GROUPS, "probe=[group_roc]"),
+    "probe/group_roc_train": (*GROUPS, "probe=[group_roc_train]"),
+    "probe/threshold_optimiser": (*GROUPS, "probe=[threshold_optimiser]"),
     "probe/hard_margin": ("dataset=two_moons", "model=linear", *SMALL, "probe=[hard_margin]"),
     "probe/mistakes": ("dataset=two_moons", "model=linear", *PERCEPTRON, "probe=[mistakes]"),
     "probe/optimality_gap": ("dataset=diabetes", "model=linear", "loss=mse", *SMALL, "probe=[optimality_gap]"),
