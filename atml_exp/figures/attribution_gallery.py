@@ -34,7 +34,7 @@ SHORT = {
 def draw(table: pd.DataFrame) -> Figure:
     """Left: five digits of the first seed and their maps. Right: correlations between the methods."""
     figure = new_slide()
-    left, right = figure.subfigures(1, 2, width_ratios=(1.95, 1))
+    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=(1.95, 1)))  # type: ignore[arg-type]
     runs = _runs(table, DIGITS)
     if runs:
         _maps(left, runs[0])

@@ -49,3 +49,17 @@ def test_of_a_linear_model_samples_suffice(y):
 def test_too_few_samples_are_refused():
     with pytest.raises(ValueError, match="samples is 30: 20 players need at least 40"):
         kernel_shap(torch.nn.Linear(20, 3), torch.ones(1, 20), 0, samples=30)
+
+
+class Cube(torch.nn.Module):
+    """F = (w·x)³: players meet in threes, so how often each size of coalition is drawn matters."""
+
+    def forward(self, x):
+        return (x * torch.linspace(0.1, 1, x.shape[1], dtype=x.dtype)).sum(1).pow(3)
+
+
+def test_samples_have_no_bias():
+    x = torch.ones(1, 11, dtype=torch.float64)
+    found = torch.stack([kernel_shap(Cube(), x, 0, samples=1000, seed=s) for s in range(40)])
+    error = (found.mean(0) - exact_shap(Cube(), x, 0)) / (found.std(0) / 40**0.5)
+    assert error.abs().max() < 4

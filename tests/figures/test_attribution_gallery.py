@@ -42,7 +42,7 @@ def table_of(runs, together, tmp_path):
             metric = ("attribution/completeness_error/integrated_gradients", [gap])
             parts.append(runs(metric, seed=seed, **of_digits))
             ranks = matrix(OF_TABLE, {OF_TABLE[1:]: integrated, (OF_TABLE[0], OF_TABLE[2]): 0.6})
-            small = recorded(OF_TABLE, {m: X for m in OF_TABLE} | {"ranks": ranks})
+            small = recorded(OF_TABLE, dict.fromkeys(OF_TABLE, X) | {"ranks": ranks})
             metrics = [
                 ("attribution/kernel_shap_error", [kernel]),
                 ("attribution/completeness_error/exact_shap", [efficiency]),
