@@ -1,8 +1,10 @@
 """Tables as `atml-figures make` gives them, made up."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -31,3 +33,21 @@ def runs() -> Callable[..., pd.DataFrame]:
 @pytest.fixture
 def together() -> Callable[..., pd.DataFrame]:
     return lambda *parts: pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture
+def recorded(tmp_path) -> Callable[[Mapping[str, Any]], str]:
+    """`recorded({"fairness/tpr": values})`: the directory of a run with these arrays, measured once, at step 1."""
+    made = [0]
+
+    def make(arrays: Mapping[str, Any]) -> str:
+        made[0] += 1
+        directory = tmp_path / f"recorded{made[0]}"
+        (directory / "arrays").mkdir(parents=True)
+        (directory / "run.json").write_text(json.dumps({"run_id": directory.name}))
+        for name, values in arrays.items():
+            stem = name.replace("/", ".", 1)
+            np.savez(directory / "arrays" / f"{stem}.npz", steps=np.array([1]), values=np.asarray(values)[None])
+        return str(directory)
+
+    return make
