@@ -78,7 +78,7 @@ def _controls(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xscale("log")
     axes.set_xlim(3e-15, 1e3)
     axes.set_xticks([1e-14, 1e-10, 1e-6, 1e-2, 1e2])
-    axes.set_xlabel("error of the sum (%), rounding at the left")
+    axes.set_xlabel("error of the sum (%)")
     axes.legend(loc="upper left", fontsize=14)
 
 
@@ -133,7 +133,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         *(
             Claim(
                 THEORY,
-                f"{NAMES[a]}: error $|g'(1) − g'(0)|/(24m^2)$ (|quotient − 1|, most steps; bound ours)",
+                f"{NAMES[a]}: error $|g'(1) − g'(0)|/(24m^2)$ (|quotient − 1|; bound ours)",
                 by_seed(_part(table, NETS, a), _off_theory),
                 "<=",
                 0.05,
@@ -156,7 +156,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             "Euler",
-            "ReLU without biases: gradient × input is complete (up to rounding)",
+            "ReLU without biases: gradient × input is complete (error)",
             by_seed(bare, lambda t: 100 * _one(t, "gradient_input")),
             "<=",
             1e-10,
@@ -164,7 +164,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             THEORY,
-            "with biases it misses more than that 5 % (smallest error over nets; bound ours)",
+            "with biases it misses more than 5 % (least of the nets; bound ours)",
             by_seed(nets, lambda t: min(100 * _one(t[t[ACTIVATION] == a], "gradient_input") for a in COLOURS)),
             ">=",
             5,
