@@ -54,11 +54,16 @@ PERCEPTRON = ("loss=perceptron", "optimiser=perceptron", "recipe=perceptron", *S
 NEIGHBOURS = ("model=k_nearest_neighbours", "recipe=memorise", "device=cpu", "progress=false", "probe=[]")
 RIDGE = ("dataset=diabetes", "model=linear", "loss=mse", "recipe=least_squares", "device=cpu", "progress=false")
 GROUPS = ("dataset=binormal_groups", "model=linear", *SMALL)
+WRAPPED = (*GROUPS, "probe=[]")
 ALONE = {
     "loss/value": (*NO_DATA, "recipe.steps=2", "probe=[]"),
     "dataset/no_data": (*NO_DATA, "recipe.steps=2", "probe=[]"),
     "probe/suboptimality": (*NO_DATA, "recipe.steps=2", "probe=[suboptimality]"),
     "probe/decision_boundary": ("dataset=two_moons", "model.width=4", *SMALL, "probe=[decision_boundary]"),
+    "dataset/wrapper/group_column": ("dataset=breast_cancer", *TINY_MLP, *SMALL, "+dataset/wrapper=group_column"),
+    "dataset/wrapper/label_bias": (*WRAPPED, "+dataset/wrapper=label_bias"),
+    "dataset/wrapper/reweighing": (*WRAPPED, "+dataset/wrapper=reweighing"),
+    "loss/group_penalty": (*WRAPPED, "loss=group_penalty"),
     "probe/fairness": (*GROUPS, "probe=[fairness]"),
     "probe/group_roc": (*GROUPS, "probe=[group_roc]"),
     "probe/group_roc_train": (*GROUPS, "probe=[group_roc_train]"),

@@ -53,3 +53,27 @@ def test_the_seed_and_the_streams():
 def test_as_many_separations_as_base_rates():
     with pytest.raises(ConfigError, match=r"base_rates has 3 entries and dataset\.separations 2"):
         data_of(separations=[1.0, 2.0])
+
+
+def test_sizes_are_as_the_shares_and_the_rates_stay():
+    data = data_of(shares=[3, 2, 1], num_train=60_000, num_test=7)
+    assert data.train.group.bincount().tolist() == [30_000, 20_000, 10_000]
+    assert data.test.group.bincount().sum() == 7
+    assert data.train.group[:1000].unique().tolist() == [0, 1, 2]  # in random order
+    for g in range(3):
+        y = data.train.y[data.train.group == g].double()
+        assert abs(float(y.mean()) - P[g]) < 4 * (P[g] * (1 - P[g]) / len(y)) ** 0.5
+
+
+def test_the_group_may_stay_hidden_from_the_model():
+    hidden, shown = data_of(group_as_input=False, num_train=9), data_of(num_train=9)
+    assert hidden.input_shape == (1,)
+    assert torch.equal(hidden.train.x, shown.train.x[:, :1])
+    assert torch.equal(hidden.train.group, shown.train.group)
+
+
+def test_shares_that_do_not_fit_are_refused():
+    with pytest.raises(ConfigError, match=r"base_rates has 3 entries and dataset\.shares 2"):
+        data_of(shares=[1.0, 2.0])
+    with pytest.raises(ConfigError, match=r"of 5 examples \(test\) leaves group 0 empty"):
+        data_of(shares=[10.0, 1.0, 100.0])

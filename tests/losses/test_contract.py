@@ -8,6 +8,7 @@ from torch.func import grad, jacrev, jvp, vmap
 
 from atml_exp.losses.brier import brier
 from atml_exp.losses.cross_entropy import cross_entropy
+from atml_exp.losses.group_penalty import group_penalty
 from atml_exp.losses.hinge import hinge
 from atml_exp.losses.logistic import logistic
 from atml_exp.losses.mse import mse
@@ -22,6 +23,7 @@ CASES = {
     "cross_entropy": (cross_entropy, 3, CLASSES),
     "mse_on_classes": (mse, 3, CLASSES),
     "mse_on_targets": (mse, 1, TARGETS),
+    "group_penalty": (group_penalty, 2, BINARY),  # measured without groups
     "logistic": (logistic, 1, BINARY),
     "brier": (brier, 1, BINARY),
     "hinge": (hinge, 1, BINARY),
