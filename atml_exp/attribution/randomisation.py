@@ -9,7 +9,16 @@ from torch import Tensor, nn
 from atml_exp.attribution.agreement import Agreement, agreement
 from atml_exp.seeds import derive, seeded_globally
 
-__all__ = ["PASSING", "Explain", "layers_from_output", "passes", "randomisation_check", "randomised", "within"]
+__all__ = [
+    "PASSING",
+    "Explain",
+    "layers_from_output",
+    "passes",
+    "random_labels_check",
+    "randomisation_check",
+    "randomised",
+    "within",
+]
 
 Explain = Callable[[nn.Module, Tensor], Tensor]
 """explain(model, x) → an attribution of x's shape (N, *shape)."""
@@ -102,6 +111,15 @@ def randomised(model: nn.Module, names: Sequence[str], seed: int) -> nn.Module:
         with seeded_globally(derive(seed, "randomisation"), name):
             modules[name].reset_parameters()
     return copied
+
+
+def random_labels_check(explain: Explain, fitted: nn.Module, memorised: nn.Module, x: Tensor) -> Agreement:
+    """How alike a net of true labels and one that was trained on random labels explain the same inputs x.
+
+    Adebayo et al. 2018, section 4, of equal architectures, both trained until they fit. What explains the relation
+    of inputs and labels must differ, since the second net knows none; a function of x alone gives 1, and fails.
+    """
+    return within([_explained(explain, net, x) for net in (fitted, memorised)])
 
 
 def within(explanations: Sequence[Tensor]) -> Agreement:

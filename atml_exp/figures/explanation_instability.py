@@ -19,6 +19,7 @@ PROBE, FAITHFULNESS = "explanation_instability", "faithfulness"
 SIZE = "dataset.wrapper.subset.num_train"
 MAPS = ("gradient", "smoothgrad", "gradient_input", "integrated_gradients")
 LEY, SMILKOV, PETSIUK = "Ley et al. 2023", "Smilkov et al. 2017", "Petsiuk et al. 2018"
+SEEDS = "left: mean and range over pairs of seeds; marks: one for each seed"
 
 
 @slide()

@@ -18,6 +18,7 @@ RIDGE, LOGISTIC, NET = "ridge", "logistic", "net"
 CHECK, RETRAINING = "influence_check", "influence_retraining"
 DECAY, DEPTH = "optimiser.weight_decay", "model.depth"
 KOH, BASU = "Koh & Liang 2017", "Basu et al. 2021"
+SEEDS = "left and middle: the first seed; right: mean over seeds, and their range"
 
 
 @slide()

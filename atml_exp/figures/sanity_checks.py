@@ -19,6 +19,7 @@ __all__ = ["claims", "draw"]
 CONVOLUTIONAL, PERCEPTRON, LABELS = "convolutional", "perceptron", "random labels"
 PAPER = "Adebayo et al. 2018"
 PASSING = 0.5
+SEEDS = "lines: mean over seeds; bands: their range; marks: one for each seed, or pair of seeds"
 
 
 @slide()

@@ -7,10 +7,21 @@ import torch
 from torch import nn
 
 from atml_exp.attribution.edge_detector import edge_detector
-from atml_exp.attribution.randomisation import layers_from_output, passes, randomisation_check, randomised, within
+from atml_exp.attribution.randomisation import (
+    layers_from_output,
+    passes,
+    random_labels_check,
+    randomisation_check,
+    randomised,
+    within,
+)
 from atml_exp.attribution.saliency import saliency
+from atml_exp.data import Split
+from atml_exp.losses.cross_entropy import cross_entropy
 from atml_exp.models.cnn import cnn
 from atml_exp.models.mlp import mlp
+from atml_exp.optimisers.momentum import Momentum
+from atml_exp.siblings import trained
 
 G = torch.Generator().manual_seed(0)
 IMAGES = torch.randn(8, 1, 8, 8, generator=G)
@@ -105,6 +116,20 @@ def test_sobel_by_hand_and_without_images():
     assert edge_detector(step)[0, 0, 2].tolist() == [0, 4, 4, 0, 0]
     assert torch.equal(edge_detector(step.transpose(2, 3)), edge_detector(step).transpose(2, 3))
     assert edge_detector(torch.tensor([[1.0, 2.0, 6.0]])).tolist() == [[2, 1, 3]]
+
+
+def test_nets_of_true_and_of_random_labels():
+    y = (IMAGES.flatten(1)[:, :32].sum(1) > 0).long()
+    start = mlp((1, 8, 8), 2, width=32)
+
+    def trained_on(labels):
+        options = {"optimiser": Momentum(learning_rate=0.1), "steps": 60, "batch_size": None}
+        return trained(start, Split(IMAGES, labels), loss=cross_entropy, seed=0, **options)
+
+    true, turned, again = (trained_on(labels) for labels in (y, 1 - y, y))
+    assert random_labels_check(signed, true, again, IMAGES) == (1, 1)
+    assert random_labels_check(signed, true, turned, IMAGES).signed < -0.2  # evidence for is evidence against
+    assert random_labels_check(edges, true, turned, IMAGES) == (1, 1)
 
 
 def test_the_mean_over_pairs():
