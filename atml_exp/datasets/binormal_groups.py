@@ -68,8 +68,8 @@ def _groups(n: int, number: int, shares: list[float] | None, seed: int, purpose:
     counts = ends.diff(prepend=torch.zeros(1, dtype=torch.int64))
     if bool((counts == 0).any()):
         raise ConfigError(
-            f"dataset.shares={shares} of {n} examples ({purpose}) leaves group {int(counts.argmin())} empty: larger "
-            f"shares, or a larger dataset.num_{purpose}"
+            f"dataset.shares={shares} of {n} examples ({purpose}) leaves group {int(counts.argmin())} empty: "
+            f"larger shares, or a larger dataset.num_{purpose}"
         )
     generator = stream(seed, f"binormal_groups/{purpose}/groups")
     return torch.arange(number).repeat_interleave(counts)[torch.randperm(n, generator=generator)]

@@ -31,7 +31,7 @@ def group_penalty(
     same over each class's examples alone (equalised odds); with two groups (p̄₀ − p̄₁)² of their means. A
     relaxation: fairness of decisions is of 1[pᵢ ≥ ½], whose mean has no gradient. Penalties on the groups' mean
     scores go back to Kamishima, Akaho, Asoh & Sakuma (2012) and Zafar et al. (2017); the squared difference of
-    mean probabilities is chosen by us. R is of the mini-batch: it is biased upwards there, by the variance of means.
+    mean probabilities is chosen by us. R is of the mini-batch, and biased upwards by the variance of its means.
 
     Without groups it is the cross-entropy, which is what losses that are measured are. A group without examples (of
     the class) takes no part, and where fewer than two groups are left R = 0. ValueError as `cross_entropy`.
@@ -50,7 +50,7 @@ def group_penalty(
 
 
 MOST_GROUPS = 32
-"""Shapes can't depend on values where replicas are stacked, so this many groups are averaged over, present or not."""
+"""Shapes can't depend on values where replicas are stacked: so many groups are averaged over, present or not."""
 
 
 def spread(p: Tensor, group: Tensor, counted: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Groups of examples by one of their features."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -72,5 +73,5 @@ def _names(column: int, cuts: Tensor) -> tuple[str, ...]:
     ('x3 ≤ 0', '0 < x3 ≤ 1.5', 'x3 > 1.5')
     """
     at = [f"{cut:.3g}" for cut in cuts.tolist()]
-    between = [f"{low} < x{column} ≤ {high}" for low, high in zip(at, at[1:], strict=False)]
+    between = [f"{low} < x{column} ≤ {high}" for low, high in pairwise(at)]
     return (f"x{column} ≤ {at[0]}", *between, f"x{column} > {at[-1]}")

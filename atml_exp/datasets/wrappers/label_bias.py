@@ -19,13 +19,13 @@ Rates = Annotated[list[Fraction], Len(1, 1000)]
 
 
 def label_bias(data: Dataset, seed: int, *, missed: Rates, invented: Rates | None = None) -> Dataset:
-    """A training positive of group g is recorded as negative with probability missed[g], a negative as positive with
-    probability invented[g] (null: never), each by itself: P(recorded 1) = p(1 − missed) + (1 − p)·invented.
+    """A training positive of group g is recorded as negative with probability missed[g], a negative as positive
+    with probability invented[g] (null: never), each by itself: P(recorded 1) = p(1 − missed) + (1 − p)·invented.
 
-    Labels in training that depend on more than what they stand for (Blum & Stangl 2020, Recovering from biased data:
-    can fairness constraints improve accuracy?, 'labelling bias'). `clean_labels` keeps the true ones; the test split
+    Labels that depend on more than what they stand for (Blum & Stangl 2020, Recovering from biased data: can
+    fairness constraints improve accuracy?, 'labelling bias'). `clean_labels` keeps the true ones; the test split
     stays as it is, so that a model is judged by what is true. Under one seed larger probabilities change all that
-    smaller ones do. ConfigError without groups, for other than two classes and other than one number for each group.
+    smaller ones do. ConfigError without groups, for other than two classes, and for other than one number a group.
     """
     group, number = groups_of(data, "label_bias")
     if num_classes_of(data, "label_bias") != 2:

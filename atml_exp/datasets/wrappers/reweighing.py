@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from atml_exp.data import Dataset
@@ -35,6 +34,7 @@ def reweighing(data: Dataset, seed: int) -> Dataset:
 def reweighing_weights(y: Tensor, group: Tensor) -> Tensor:
     """P(g)·P(y)/P(g, y) for each example (N,), float64; y and group (N,) int64.
 
+    >>> import torch
     >>> reweighing_weights(torch.tensor([1, 0, 1, 0, 0]), torch.tensor([0, 0, 1, 1, 1])).tolist()
     [0.8, 1.2, 1.2, 0.9, 0.9]
     """
