@@ -204,7 +204,8 @@ def lipschitz_constant(scores: Tensor, x: Tensor, *, rows: PositiveInt = 256) ->
     if scores.dim() != 1 or len(scores) != len(x) or not len(x):
         shapes = f"{tuple(scores.shape)} and {tuple(x.shape)}"
         raise ValueError(f"scores must be (N,) and x (N, …) with N ≥ 1; got {shapes}")
-    flat, s, found = as_float64(x).flatten(1), as_float64(scores).to(x.device), 0.0
+    flat, found = as_float64(x).flatten(1), 0.0
+    s = as_float64(scores).to(flat.device)
     for some, of in zip(flat.split(rows), s.split(rows), strict=True):
         distance = torch.cdist(some, flat, compute_mode="donot_use_mm_for_euclid_dist")
         quotient = (of[:, None] - s).abs() / torch.where(distance > 0, distance, torch.inf)
