@@ -44,19 +44,18 @@ def _by_error(axes: Axes, table: pd.DataFrame) -> None:
     """Mean over pairs of seeds, against the mean test error; each point is a size of the training set."""
     errors = last_values(rows(table, "test/error")).groupby(SIZE)["value"].mean()
     for method in MAPS:
-        label, colour = METHODS[method]
+        colour = METHODS[method][1]
         pairs = [(100 * errors[size], agreements(_maps(part, method))) for size, part in each(table, SIZE)]
         known = sorted((error, values) for error, values in pairs if values)
         if known:
             at = [error for error, _ in known]
             low, high = ([f(values) for _, values in known] for f in (min, max))
-            axes.plot(at, [np.mean(values) for _, values in known], "o-", color=colour, label=label)
+            axes.plot(at, [np.mean(values) for _, values in known], "o-", color=colour)
             axes.fill_between(at, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set_xlabel("test error (%)")
     axes.set_ylabel("Spearman, pairs of seeds")
     axes.set_ylim(0, 1)
-    axes.set_title("other seeds")
-    axes.legend(loc="upper right", fontsize=14)
+    axes.set_title("other seeds")  # colours are named beside the next panel
 
 
 def _maps(part: pd.DataFrame, method: str) -> list[np.ndarray]:
