@@ -152,3 +152,63 @@ def _pickle(path: Path, content: dict) -> str:
     data = pickle.dumps(content, protocol=2)
     path.write_bytes(data)
     return hashlib.md5(data).hexdigest()
+
+
+@pytest.fixture
+def write_table(tmp_path: Path) -> Callable[[str], None]:
+    """Writes `adult`, `compas` or `german_credit` under tmp_path in the published format, of 60 made-up people."""
+
+    def write(name: str) -> None:
+        for file, lines in {"adult": _adult, "compas": _compas, "german_credit": _german}[name]().items():
+            (tmp_path / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    return write
+
+
+def _adult() -> dict[str, list[str]]:
+    def person(i: int) -> str:
+        work, race, sex = (
+            ("Private", "?", "Private")[i % 3],
+            ("White", "Black")[i % 5 == 0],
+            ("Female", "Male")[i % 2],
+        )
+        start = (
+            f"{20 + i}, {work}, {1000 + i}, HS-grad, {i % 16 + 1}, {('Divorced', 'Widowed')[i % 2]}, Sales, Wife"
+        )
+        return f"{start}, {race}, {sex}, {10 * i}, 0, {30 + i % 20}, Cuba, {'>50K' if i % 3 == 0 else '<=50K'}"
+
+    test = [f"{person(i)}." for i in range(20)]
+    return {"adult.data": [*map(person, range(40)), ""], "adult.test": ["|1x3 Cross validator", *test]}
+
+
+def _compas() -> dict[str, list[str]]:
+    columns = (
+        "sex,age,age_cat,race,juv_fel_count,juv_misd_count,juv_other_count,priors_count,days_b_screening_arrest,"
+    )
+    header = columns + "c_charge_degree,is_recid,score_text,priors_count,two_year_recid"
+
+    def case(i: int, days: str = "0", degree: str = "F", recid: str = "0", score: str = "Low") -> str:
+        race = ("African-American", "Caucasian", '"Other"')[i % 3]
+        person = f"{('Male', 'Female')[i % 2]},{20 + i},25 - 45,{race},0,0,{i % 2},{i % 7}"
+        return f"{person},{days},{degree},{recid},{score},0,{i % 2}"
+
+    kept = [case(i, degree="FM"[i % 4 == 0]) for i in range(60)]
+    left_out = [
+        case(1, days="40"),
+        case(1, days=""),
+        case(1, degree="O"),
+        case(1, recid="-1"),
+        case(1, score="N/A"),
+    ]
+    return {"compas-scores-two-years.csv": [header, *left_out, *kept]}
+
+
+def _german() -> dict[str, list[str]]:
+    def customer(i: int) -> str:
+        start = f"A1{i % 4 + 1} {6 + i} A3{i % 5} A4{i % 3} {1000 + 7 * i} A6{i % 5 + 1} A7{i % 5 + 1} {i % 4 + 1}"
+        middle = (
+            f"A9{(2, 3)[i % 2]} A101 {i % 4 + 1} A12{i % 4 + 1} {19 + i} A143 A152 {i % 2 + 1} A173 1 A191 A201"
+        )
+        return f"{start} {middle} {1 if i % 3 else 2}"
+
+    return {"german.data": [*map(customer, range(60))]}

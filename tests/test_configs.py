@@ -18,6 +18,7 @@ SMALL = ("device=cpu", "progress=false", "recipe.steps=2", "recipe.evaluate_ever
 TINY_MLP = ("model=mlp", "model.width=4", "probe=[]")
 POINTS = ("dataset=gaussian_mixture", "dataset.num_train=100", "dataset.num_test=20", *TINY_MLP)
 IMAGE_FILES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+TABLE_FILES = ("adult", "compas", "german_credit")
 FEW_IMAGES = ("dataset=cifar10", "dataset.root=.", "recipe.batch_size=8", "probe=[]")
 LONG_ENOUGH = "recipe.steps=60"
 """For a fit of the fractal dimension, which needs some points."""
@@ -83,7 +84,7 @@ ALONE = {
 
 
 def _root(name: str) -> tuple[str, ...]:
-    return ("dataset.root=.",) if name in IMAGE_FILES else ()
+    return ("dataset.root=.",) if name in (*IMAGE_FILES, *TABLE_FILES) else ()
 
 
 HYDRAS = [path for path in FILES if path.startswith("hydra/")]
@@ -127,6 +128,8 @@ def test_every_file_composes_is_valid_and_runs(path, tmp_path, monkeypatch, requ
     if group == "model" or name in IMAGE_FILES:
         class_name = IMAGE_FILES.get(name, "CIFAR10")
         request.getfixturevalue("write_mnist" if "MNIST" in class_name else "write_cifar")(class_name)
+    if name in TABLE_FILES:
+        request.getfixturevalue("write_table")(name)
     config = compose(ALONE.get(path, (*SMALL, *CASES[group](name))))
     validate(config)
     (result,) = run([config])
