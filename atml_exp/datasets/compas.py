@@ -33,9 +33,9 @@ def compas(
 
     Read from root/compas-scores-two-years.csv as ProPublica publishes it, with its filters: charged within 30 days
     of the screening, the case and its outcome known, no ordinary traffic offence; 6,172 of 7,214 people. x (N, D):
-    5 numbers and 3 categories as 0/1 columns, each standardised by the training split; the COMPAS score itself isn't
-    among them, the group is. groups: only these are kept, for instance [African-American,Caucasian]; null: all. The
-    test split is stratified by y. ConfigError for a missing or damaged file, and for unknown groups.
+    5 numbers and 3 categories as 0/1 columns, each standardised by the training split; the COMPAS score itself
+    isn't among them, the group is. groups: only these are kept, for instance [African-American,Caucasian]; null:
+    all. The test split is stratified by y. ConfigError for a missing or damaged file, and for unknown groups.
     """
     records = _read(read_lines(root, FILE, f"{URL}/{FILE}", download=download), group)
     return dataset_of("compas", records, None, groups=groups, test_fraction=test_fraction, split_seed=split_seed)
