@@ -108,7 +108,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
     return [
         Claim(
             "theory",
-            "ridge: over $1 − h_{ii}$ it is exact (deviation; bound ours)",
+            "ridge: a step over $1 − h_{ii}$ is exact (deviation; bound ours)",
             _of(table, RIDGE, lambda v: v["newton_deviation"] / v["scale"]),
             "<=",
             1e-8,
