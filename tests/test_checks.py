@@ -47,6 +47,12 @@ OF_OTHERS = {
     "optimality_gap": ["dataset=diabetes", "model=linear", "loss=mse"],
     "inclusion": ["dataset/wrapper=[random_inclusion]", "model.width=8"],
     **{name: ["dataset=binormal_groups", "model=linear"] for name in OF_GROUPS},
+    "exponentiated_gradient": [
+        "dataset=binormal_groups",
+        "model=linear",
+        "probe.exponentiated_gradient.fn.steps=2",
+        "probe.exponentiated_gradient.fn.max_iterations=2",
+    ],
     "label_fit": ["dataset/wrapper=[label_noise]", "model.width=8"],
     "influence": ["dataset=two_moons", "model=linear", "probe.influence.fn.l2=0.1"],
     "influence_check": ["dataset=diabetes", "model=linear", "loss=mse"],

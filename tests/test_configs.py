@@ -55,6 +55,7 @@ PERCEPTRON = ("loss=perceptron", "optimiser=perceptron", "recipe=perceptron", *S
 NEIGHBOURS = ("model=k_nearest_neighbours", "recipe=memorise", "device=cpu", "progress=false", "probe=[]")
 RIDGE = ("dataset=diabetes", "model=linear", "loss=mse", "recipe=least_squares", "device=cpu", "progress=false")
 GROUPS = ("dataset=binormal_groups", "model=linear", *SMALL)
+FEW_COPIES = tuple(f"probe.exponentiated_gradient.fn.{k}=2" for k in ("steps", "max_iterations"))
 WRAPPED = (*GROUPS, "probe=[]")
 ALONE = {
     "loss/value": (*NO_DATA, "recipe.steps=2", "probe=[]"),
@@ -65,6 +66,7 @@ ALONE = {
     "dataset/wrapper/label_bias": (*WRAPPED, "+dataset/wrapper=label_bias"),
     "dataset/wrapper/reweighing": (*WRAPPED, "+dataset/wrapper=reweighing"),
     "loss/group_penalty": (*WRAPPED, "loss=group_penalty"),
+    "probe/exponentiated_gradient": (*GROUPS, *FEW_COPIES, "probe=[exponentiated_gradient]"),
     "probe/fairness": (*GROUPS, "probe=[fairness]"),
     "probe/group_roc": (*GROUPS, "probe=[group_roc]"),
     "probe/group_roc_train": (*GROUPS, "probe=[group_roc_train]"),
