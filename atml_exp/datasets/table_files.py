@@ -2,7 +2,7 @@
 
 import os
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,12 +124,12 @@ def _arrays(
     return x, records.label.astype(np.int64), group
 
 
-def _download(url: str, path: Path, fetch: Callable[[str, Path], object] | None = None) -> None:
+def _download(url: str, path: Path) -> None:
     """Whole or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        (fetch or urllib.request.urlretrieve)(url, partial)  # type: ignore[operator]
+        urllib.request.urlretrieve(url, partial)
         partial.replace(path)
     except OSError as error:
         raise ConfigError(f"dataset.download=true: {url} couldn't be fetched to {path}: {error}") from error
