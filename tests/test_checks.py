@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from atml_exp.checks import check_dataset, check_probe
+from atml_exp.checks import _same_picture, check_dataset, check_probe
 from atml_exp.compose import compose
 from atml_exp.data import Dataset, Split
 from atml_exp.job import build_job
@@ -182,3 +182,11 @@ def test_a_dataset_that_breaks_the_contract_is_found(change, message):
 
 def test_a_dataset_that_keeps_it_passes():
     check_dataset(Dataset("x", small_data(), small_data(), 3))
+
+
+def test_pictures_are_the_same_up_to_the_rounding_of_positions():
+    picture = '<g id="a0123456789"><path d="M 1.5 2.0000001 L -3e-05 7" style="stroke: #0072b2"/></g>'
+    rounded = picture.replace("a0123456789", "afedcba9876").replace("2.0000001", "2.0")
+    assert _same_picture(picture, rounded)
+    for other in (picture.replace("1.5", "1.6"), picture.replace("#0072b2", "#0072b3"), picture.replace("L", "M")):
+        assert not _same_picture(picture, other)
