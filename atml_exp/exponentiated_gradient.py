@@ -85,7 +85,7 @@ class Randomised(NamedTuple):
     def probabilities(self, x: np.ndarray) -> np.ndarray:
         """P(Ŷ = 1 | x) of each example (N,), over the draw."""
         answers = [w * np.asarray(h.predict(x)) for w, h in zip(self.weights, self.learners, strict=True)]
-        return np.sum(answers, axis=0, dtype=np.float64)
+        return np.asarray(np.sum(answers, axis=0, dtype=np.float64))
 
 
 def exponentiated_gradient(

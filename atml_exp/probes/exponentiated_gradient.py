@@ -73,5 +73,5 @@ def _decided(fair: Randomised, split: Split) -> np.ndarray:
 def _judged(split: Scored, decided: np.ndarray) -> dict[str, float]:
     by_group = rates(split, decided)
     right = np.where(split.labels == 1, decided, 1 - decided)
-    gaps = {name: float(gap(by_group.T[columns]).max()) for name, columns in COMPARED.items()}
+    gaps = {str(name): float(gap(by_group.T[columns]).max()) for name, columns in COMPARED.items()}
     return {"accuracy": float(right.mean()), **gaps}
