@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog, minimize_scalar
-from scipy.stats import norm
+from scipy.optimize import linprog
+from scipy.special import ndtr
 
 from atml_exp.impossibility import odds
 
@@ -25,7 +25,7 @@ def bayes_rates(base_rate: float, distance: float) -> tuple[float, float]:
     [0.158655, 0.841345]
     """
     t = -np.log(float(odds(base_rate))) / _positive(distance)
-    return float(norm.cdf(-distance / 2 - t)), float(norm.cdf(distance / 2 - t))
+    return float(ndtr(-distance / 2 - t)), float(ndtr(distance / 2 - t))
 
 
 def selection_accuracy(selection: ArrayLike, base_rate: float, distance: float) -> np.ndarray:
@@ -39,7 +39,7 @@ def selection_accuracy(selection: ArrayLike, base_rate: float, distance: float) 
     """
     s = np.asarray(selection, dtype=np.float64)
     t = _threshold(s, base_rate, _positive(distance))
-    tpr, fpr = norm.sf(t - distance / 2), norm.sf(t + distance / 2)
+    tpr, fpr = _above(t - distance / 2), _above(t + distance / 2)
     return np.asarray(base_rate * tpr + (1 - base_rate) * (1 - fpr))
 
 
@@ -48,7 +48,7 @@ def _threshold(selection: np.ndarray, base_rate: float, distance: float) -> np.n
     low, high = np.full(selection.shape, -40.0), np.full(selection.shape, 40.0)
     for _ in range(70):
         t = (low + high) / 2
-        above = base_rate * norm.sf(t - distance / 2) + (1 - base_rate) * norm.sf(t + distance / 2) > selection
+        above = base_rate * _above(t - distance / 2) + (1 - base_rate) * _above(t + distance / 2) > selection
         low, high = np.where(above, t, low), np.where(above, high, t)
     return np.asarray((low + high) / 2)
 
@@ -71,18 +71,18 @@ def parity_frontier(
     p, d, w = _groups(base_rates, distances, shares)
     free = np.array([_selected(a, b) for a, b in zip(p, d, strict=True)])
 
-    def accuracy(c: float, gap: float) -> float:
-        chosen = np.clip(free, c, c + gap)
-        return float(sum(w[g] * selection_accuracy(chosen[g], p[g], d[g]) for g in range(len(p))))
+    def accuracy(c: np.ndarray, gap: float) -> np.ndarray:
+        chosen = np.clip(free[:, None], c, c + gap)
+        return np.sum([w[g] * selection_accuracy(chosen[g], p[g], d[g]) for g in range(len(p))], axis=0)
 
     def best(gap: float) -> float:
         low, high = free.min(), max(free.min(), free.max() - gap)
-        if high <= low:
-            return accuracy(low, gap)
-        found = minimize_scalar(
-            lambda c: -accuracy(c, gap), bounds=(low, high), method="bounded", options={"xatol": 1e-9}
-        )
-        return -float(found.fun)
+        for _ in range(3):  # concave in c: the best of a grid, then of a finer one around it
+            grid = np.linspace(low, high, 41)
+            values = accuracy(grid, gap)
+            at = int(values.argmax())
+            low, high = grid[max(at - 1, 0)], grid[min(at + 1, 40)]
+        return float(values.max())
 
     return np.array([best(float(gap)) for gap in np.atleast_1d(np.asarray(gaps, dtype=np.float64))])
 
@@ -134,7 +134,7 @@ def _under_the_curves(distances: np.ndarray, tangents: int) -> tuple[np.ndarray,
     t = np.linspace(-6, 6, tangents)
     rows, limits = [], []
     for g, d in enumerate(distances):
-        fpr, tpr = norm.sf(t + d / 2), norm.sf(t - d / 2)
+        fpr, tpr = _above(t + d / 2), _above(t - d / 2)
         slope = np.exp(d * t)  # the likelihood ratio
         scale = 1 + slope
         block = np.zeros((tangents, 2 * len(distances)))
@@ -156,6 +156,11 @@ def error_bound(base_rates: Sequence[float] | np.ndarray, gap: ArrayLike) -> np.
     if len(base_rates) != 2:
         raise ValueError(f"the bound is for two base rates; got {len(base_rates)}")
     return np.maximum(abs(base_rates[0] - base_rates[1]) - np.asarray(gap, dtype=np.float64), 0.0)
+
+
+def _above(t: np.ndarray) -> np.ndarray:
+    """P(N(0, 1) > t)."""
+    return np.asarray(ndtr(-t))
 
 
 def _positive(distance: float) -> float:

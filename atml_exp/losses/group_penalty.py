@@ -62,10 +62,10 @@ def spread(p: Tensor, group: Tensor, counted: Tensor) -> Tensor:
     >>> spread(torch.tensor([0.25, 0.75, 0.5]), torch.tensor([0, 0, 3]), torch.tensor([1.0, 0.0, 1.0])).item()
     0.0625
     """
-    member = (group[:, None] == torch.arange(MOST_GROUPS, device=group.device)).to(p) * counted[:, None]
-    n = member.sum(0)
-    present = (n > 0).to(p)
-    mean = (member * p[:, None]).sum(0) / n.clamp_min(1)
     known = ((group >= 0) & (group < MOST_GROUPS)).all()
+    slot = group.clamp(0, MOST_GROUPS - 1)
+    n, total = (torch.zeros_like(p[:1]).expand(MOST_GROUPS).scatter_add(0, slot, v) for v in (counted, p * counted))
+    present = (n > 0).to(p)
+    mean = total / n.clamp_min(1)
     pairs = (mean[:, None] - mean[None]).square() * present[:, None] * present[None]
     return torch.where(known, pairs.sum() / 2, torch.nan)
