@@ -93,8 +93,8 @@ def _same_picture(first: str, second: str) -> bool:
     words = [re.sub(number, "", text) for text in plain]
     if words[0] != words[1]:
         return False
-    positions = [np.array(re.findall(number, text), dtype=float) for text in plain]
-    return len(positions[0]) == len(positions[1]) and np.allclose(*positions, rtol=1e-6, atol=1e-4)
+    one, other = (np.array(re.findall(number, text), dtype=float) for text in plain)
+    return len(one) == len(other) and np.allclose(one, other, rtol=1e-6, atol=1e-4)
 
 
 def _require(holds: bool, message: str) -> None:
