@@ -1,6 +1,6 @@
-"""Error and number of pieces of ReLU nets of equal size, from shallow to deep, and test errors on real data."""
+"""Nets of equally many parameters, deep and shallow: what they could compute, and what training makes of them."""
 
-from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,150 +8,161 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from atml_exp.figures.claim import Claim, by_seed
-from atml_exp.figures.panels import band, last_values, log_axis, rows
-from atml_exp.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILLION, label_lines, new_slide, slide
-from atml_exp.piece_bounds import least_tent_error, most_pieces
+from atml_exp.figures.panels import band, each, last_values, log_axis, rows
+from atml_exp.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, new_slide, slide
+from atml_exp.piece_bounds import least_tent_error, mlp_parameters, most_pieces
 
-__all__ = ["SEEDS", "claims", "draw"]
+__all__ = ["claims", "draw"]
 
-TENTS = ("two folds", "three folds", "four folds")
-SEEDS = "left: bars: range over seeds; else lines: mean over seeds; bands: their range"
-COLOURS = {1: VERMILLION, 2: ORANGE, 4: BLUE, 8: BLACK}
-DIGITS = "digits"
-DEPTH, WIDTH, RATE, FOLDS = "model.depth", "model.width", "optimiser.learning_rate", "dataset.folds"
-VARIANCE = 1 / 12
-"""Of the tent map on [0, 1], whatever its folds."""
+TENT, START, DIGITS = "tent map", "initialisation", "digits"
+WIDTH, DEPTH, SKIP, PARAMETERS = "model.width", "model.depth", "model.skip", "parameters"
+FOLDS, RATE = "dataset.folds", "optimiser.learning_rate"
+BEYOND = 14
+"""Folds up to which the bound is drawn."""
 
 
 @slide()
 def draw(table: pd.DataFrame) -> Figure:
-    """Left: error on the tent map by depth. Middle: pieces. Right: test error on digits."""
+    """Left: the error on the folded tent map. Middle: pieces against units. Right: the error on digits."""
     figure = new_slide()
     left, middle, right = figure.subplots(1, 3)
-    _errors(left, table)
-    _counts(middle, table)
-    _digits(right, table)
-    for axes in (middle, right):
-        axes.set_xlabel("hidden layers $L$")
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(sorted(table[DEPTH].unique()), [f"{depth:g}" for depth in sorted(table[DEPTH].unique())])
-        axes.minorticks_off()
+    _errors(left, _on_tent(table))
+    _pieces(middle, table)
+    _on_digits(right, _digits(table))
     return figure
 
 
-def _errors(axes: Axes, table: pd.DataFrame) -> None:
-    """Means with the range over seeds as bars, beside one another."""
-    labels = {}
-    depths = sorted(_tents(table)[DEPTH].unique())
-    for i, depth in enumerate(depths):
-        part, colour = _tents(table)[_tents(table)[DEPTH] == depth], COLOURS.get(int(depth), GREY)
-        grouped = _tent_errors(part).groupby(FOLDS)["value"]
-        mean, low, high = (getattr(grouped, of)() for of in ("mean", "min", "max"))
-        at = mean.index + 0.07 * (i - (len(depths) - 1) / 2)
-        axes.errorbar(at, mean, [mean - low, high - mean], fmt="o-", color=colour, elinewidth=1.8, linewidth=2)
-        labels[f"$L = {depth:g}$"] = (float(mean.iloc[-1]), colour)
-    axes.axhline(1, color=BLACK, linewidth=1.5, linestyle=":")
-    axes.text(0.03, 1.02, "best constant", transform=axes.get_yaxis_transform(), fontsize=14)
-    axes.set_title("error, of the variance")
+def _errors(axes: Axes, found: pd.DataFrame) -> None:
+    for (_, size), (line, face) in zip(each(found, PARAMETERS), (("--", "white"), ("-", None)), strict=False):
+        for (depth, part), colour in zip(each(size, DEPTH), (BLUE, VERMILLION), strict=False):
+            label = f"{depth:g} × {part[WIDTH].iloc[0]:g}"
+            band(axes, part, FOLDS, colour, marker="o", linestyle=line, markerfacecolor=face or colour, label=label)
+    shallow = found[found[DEPTH] == found[DEPTH].min()]
+    for (width, _), line in zip(each(shallow, WIDTH), ("--", "-"), strict=False):
+        folds = np.arange(1, BEYOND + 1)
+        bound = [float(least_tent_error(most_pieces(int(width), 1), int(k))) for k in folds]
+        axes.plot(folds, bound, color=BLACK, linestyle=line, linewidth=1.5)
+    axes.text(BEYOND, 1.04, "black: no shallow\nnet can do better", ha="right", fontsize=13)
     axes.set_xlabel("folds $k$ of the tent map")
-    axes.set_xticks(sorted(_tents(table)[FOLDS].unique()))
-    axes.set_ylim(0, 1.2)
-    label_lines(axes, labels)
+    axes.set_ylabel("test error / variance of $y$")
+    axes.set_xticks(range(2, BEYOND + 1, 2))
+    axes.set_yticks(np.linspace(0, 1, 5))
+    axes.set_ylim(-0.03, 1.75)
+    axes.legend(loc="upper right", fontsize=13, ncols=2, title="layers × units", title_fontsize=13)
 
 
-def _counts(axes: Axes, table: pd.DataFrame) -> None:
-    part = _in_the_middle(table)
-    counts = rows(part, "linear_pieces/pieces")
-    first = counts[counts["step"] == 0]
-    for when, marker, colour in ((first, "o", VERMILLION), (_best(last_values(counts), part), "s", BLUE)):
-        band(axes, when, DEPTH, colour, marker=marker, label="start" if when is first else "end")
-    shapes = part.drop_duplicates([DEPTH]).sort_values(DEPTH)
-    axes.plot(shapes[DEPTH], shapes[DEPTH] * shapes[WIDTH], "--", color=GREY, linewidth=2, label="units")
-    most = [most_pieces(int(w), int(d)) for w, d in zip(shapes[WIDTH], shapes[DEPTH], strict=True)]
-    axes.plot(shapes[DEPTH], most, color=BLACK, linewidth=1.5, label="$(m + 1)^L$")
-    axes.axhline(2 ** part[FOLDS].iloc[0], color=BLACK, linewidth=1.5, linestyle=":", label="tent map")
-    axes.set_title(f"pieces, {part['sweep'].iloc[0]}")
-    axes.set_ylim(1, 3e6)
-    log_axis(axes)
-    axes.legend(loc="upper left", fontsize=14, ncols=2, labelspacing=0.25, columnspacing=0.8, handlelength=1.4)
+def _pieces(axes: Axes, table: pd.DataFrame) -> None:
+    start, trained = _counted(table, START), _counted(table, TENT)
+    at_right: dict[str, Any] = {"transform": axes.transAxes, "ha": "right"}
+    for (depth, part), colour in zip(each(start, DEPTH), (BLUE, ORANGE, VERMILLION, GREEN), strict=False):
+        mean = part.groupby("units")["value"].mean()
+        axes.plot(mean.index, mean, "o", color=colour, label=f"{depth:g}")
+        bound = [float(most_pieces(round(n / depth), int(depth))) for n in mean.index]
+        axes.plot(mean.index, bound, ":", color=colour, linewidth=2)
+    axes.plot(trained["units"], trained["value"], "x", color=GREY, markersize=7)
+    axes.text(0.97, 0.05, "crosses: trained\non the tent map", color=GREY, fontsize=13, **at_right)
+    axes.text(0.97, 0.8, "dotted: the most\nblack: units + 1", fontsize=13, **at_right)
+    units = np.geomspace(start["units"].min(), trained["units"].max())
+    axes.plot(units, units + 1, color=BLACK, linewidth=1.5, zorder=1)
+    axes.set_xlabel("units")
+    axes.set_ylabel("affine pieces")
+    axes.set_xlim(3, 1.3 * float(units.max()))
+    axes.set_ylim(2, 5e4)
+    log_axis(axes, "x")
+    log_axis(axes, "y")
+    axes.legend(loc="upper left", fontsize=12, title="layers", title_fontsize=12, handletextpad=0.1)
 
 
-def _digits(axes: Axes, table: pd.DataFrame) -> None:
-    part = table[table["sweep"] == DIGITS]
-    band(axes, _best(last_values(rows(part, "test/error")), part), DEPTH, BLUE, scale=100, marker="o")
-    axes.set_title("test error on digits (%)")
-    axes.set_ylim(0, None)
+def _on_digits(axes: Axes, found: pd.DataFrame) -> None:
+    for (skip, part), colour in zip(each(found, SKIP), (BLUE, VERMILLION), strict=False):
+        band(axes, part, DEPTH, colour, scale=100, marker="o", label="skip connections" if skip else "plain")
+    axes.set_xlabel("hidden layers")
+    axes.set_ylabel("test error on digits (%)")
+    axes.set_xscale("log")
+    axes.set_xticks(depths := sorted(found[DEPTH].unique()), labels=[f"{d:g}" for d in depths])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1.5 * 100 * float(found["value"].max()))
+    axes.legend(loc="upper left", title="equal parameters", title_fontsize=14, fontsize=14)
 
 
-def _best(values: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Of the runs of each sweep, depth and seed that with the step size of the least training loss at the end."""
-    loss = last_values(rows(runs, "train/loss")).dropna(subset="value").sort_values("value", kind="stable")
-    chosen = loss.drop_duplicates(["sweep", DEPTH, "seed"])["run_id"]
-    return values[values["run_id"].isin(chosen)]
+def _on_tent(table: pd.DataFrame) -> pd.DataFrame:
+    """`value`: 1 − R² on the test set of every net's best step size."""
+    tent = _sized(table[table["sweep"] == TENT], 1, 1)
+    found = _best(tent, [DEPTH, WIDTH, FOLDS], "test/r_squared")
+    return found.assign(value=1 - found["value"])
 
 
-def _tent_errors(runs: pd.DataFrame) -> pd.DataFrame:
-    """`value`: mean squared error on [0, 1] over the map's variance; the loss is half of it."""
-    found = _best(last_values(rows(runs, "test/loss")), runs)
-    return found.assign(value=2 * found["value"] / VARIANCE)
+def _digits(table: pd.DataFrame) -> pd.DataFrame:
+    """`value`: test error of every net's best step size."""
+    return _best(table[table["sweep"] == DIGITS], [DEPTH, SKIP], "test/error")
 
 
-def _tents(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["sweep"].isin(TENTS)]
+def _best(table: pd.DataFrame, net: list[str], name: str) -> pd.DataFrame:
+    """A metric at the end, at the step size whose training loss, a mean over seeds, is least for each net."""
+    loss = last_values(rows(table, "train/loss")).groupby([*net, RATE], as_index=False)["value"].mean()
+    chosen = loss.loc[loss.groupby(net)["value"].idxmin(), [*net, RATE]]
+    return last_values(rows(table, name)).merge(chosen, on=[*net, RATE])
 
 
-def _in_the_middle(table: pd.DataFrame) -> pd.DataFrame:
-    """Of three folds: fewer are easy for all nets, more for none."""
-    return table[table["sweep"] == "three folds"]
+def _sized(table: pd.DataFrame, inputs: int, outputs: int) -> pd.DataFrame:
+    sizes = [
+        mlp_parameters(inputs, int(w), int(d), outputs) for w, d in zip(table[WIDTH], table[DEPTH], strict=True)
+    ]
+    return table.assign(**{PARAMETERS: sizes})
+
+
+def _counted(table: pd.DataFrame, sweep: str, *, last: bool = True) -> pd.DataFrame:
+    """`value`: affine pieces, at the end or at the start of training; `units`: all hidden ones."""
+    found = rows(table[table["sweep"] == sweep], "linear_pieces/pieces")
+    found = last_values(found) if last else found[found["step"] == 0]
+    return found.assign(units=(found[WIDTH] * found[DEPTH]).astype(float))
 
 
 def claims(table: pd.DataFrame) -> list[Claim]:
-    """What depth can do, what it does when it is trained, and what it does on real data."""
-    tents, middle = _tents(table), _in_the_middle(table)
-    digits = table[table["sweep"] == DIGITS]
+    """Bounds on pieces and by pieces, what is learnt, and what initialisation gives."""
+    digits = _digits(table)
+    lines = pd.concat([_counted(table, START), _counted(table, TENT), _counted(table, TENT, last=False)])
     return [
         Claim(
-            "Raghu et al. 2017",
-            "$L$ layers of $m$ units have at most $(m + 1)^L$ pieces (largest quotient)",
-            by_seed(tents, _largest_of_bound),
+            "Serra et al. 2018",
+            "one input: no more than $(m + 1)^L$ pieces (largest share of that)",
+            by_seed(lines, _largest_share),
             "<=",
             1,
         ),
         Claim(
             "Telgarsky 2016",
-            "a net of $t$ pieces leaves at least $1 − 2(t − 1)/2^k$ of the variance (least excess)",
-            by_seed(tents, _least_excess),
+            "$t$ pieces leave an error of $1 − (t−1)/2^{k−1}$ (least excess; constants ours)",
+            by_seed(_with_bounds(table), lambda t: float((t["value"] - t["bound"]).min())),
             ">=",
             0,
         ),
-        *(
-            Claim(
-                "Telgarsky 2016",
-                f"at equal parameters {depth} layers fit three folds better than 1 (errors, quotient)",
-                by_seed(middle, partial(_against_one, depth=depth)),
-                "<=",
-                1,
-            )
-            for depth in (4, 8)
+        *_depth_helps(_on_tent(table)),
+        Claim(
+            "Hanin & Rolnick 2019",
+            "at the start pieces grow as units do, at any depth (|log slope − 1|; bound ours)",
+            by_seed(_counted(table, START), lambda t: abs(_slope(t) - 1)),
+            "<=",
+            0.1,
         ),
         Claim(
             "Hanin & Rolnick 2019",
-            "at the start there are no more pieces than units, however deep (largest quotient; bound ours)",
-            by_seed(tents, lambda t: float(_per_unit(t, start=True).max())),
+            "trained on the tent map: no more than units + 1 (largest quotient; bound ours)",
+            by_seed(_counted(table, TENT), _largest_quotient),
             "<=",
             1,
         ),
         Claim(
             "Hanin & Rolnick 2019",
-            "and at the end (bound ours)",
-            by_seed(tents, lambda t: float(_per_unit(t, start=False).max())),
+            "trained on digits: nor between two examples (largest quotient; bound ours)",
+            by_seed(_counted(table, DIGITS), _largest_quotient),
             "<=",
             1,
         ),
         Claim(
             "we",
-            "digits: depth matters little (largest less least test error over depths; bound ours)",
-            by_seed(digits, lambda t: 100 * float(np.ptp(_best(last_values(rows(t, "test/error")), t)["value"]))),
+            "digits: equally good at any depth (range of plain nets' test errors; bound ours)",
+            by_seed(digits[~digits[SKIP].astype(bool)], lambda t: 100 * float(np.ptp(t["value"]))),
             "<=",
             2,
             "%",
@@ -159,30 +170,45 @@ def claims(table: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def _against_one(runs: pd.DataFrame, depth: int) -> float:
-    """The error of nets of so many layers over that of one layer."""
-    found = _tent_errors(runs).set_index(DEPTH)["value"]
-    return float(found[depth] / found[1])
-
-
-def _largest_of_bound(runs: pd.DataFrame) -> float:
-    counts = rows(runs, "linear_pieces/pieces")
-    bounds = [most_pieces(int(w), int(d)) for w, d in zip(counts[WIDTH], counts[DEPTH], strict=True)]
-    return float((counts["value"] / bounds).max())
-
-
-def _least_excess(runs: pd.DataFrame) -> float:
-    """Over all trained nets, of both step sizes."""
-    errors = last_values(rows(runs, "test/loss")).set_index("run_id")
-    pieces = last_values(rows(runs, "linear_pieces/pieces")).set_index("run_id")["value"]
-    least = [
-        float(least_tent_error(pieces[run], int(folds)))
-        for run, folds in zip(errors.index, errors[FOLDS], strict=True)
+def _depth_helps(found: pd.DataFrame) -> list[Claim]:
+    """One claim for each number of parameters."""
+    return [
+        Claim(
+            "Telgarsky 2016",
+            f"trained, {size:,} parameters: deep nets err less than shallow (mean difference)",
+            by_seed(part, _deep_less_shallow),
+            "<=",
+            0,
+        )
+        for size, part in each(found, PARAMETERS)
     ]
-    return float((2 * errors["value"] / VARIANCE - least).min())
 
 
-def _per_unit(runs: pd.DataFrame, *, start: bool) -> pd.Series:
-    counts = rows(runs, "linear_pieces/pieces")
-    counts = counts[counts["step"] == 0] if start else last_values(counts)
-    return counts["value"] / (counts[WIDTH] * counts[DEPTH])
+def _deep_less_shallow(found: pd.DataFrame) -> float:
+    mean = found.groupby(DEPTH)["value"].mean()
+    return float(mean.iloc[-1] - mean.iloc[0])
+
+
+def _largest_share(counted: pd.DataFrame) -> float:
+    bounds = [most_pieces(int(w), int(d)) for w, d in zip(counted[WIDTH], counted[DEPTH], strict=True)]
+    return max(float(v) / b for v, b in zip(counted["value"], bounds, strict=True))
+
+
+def _largest_quotient(counted: pd.DataFrame) -> float:
+    return float((counted["value"] / (counted["units"] + 1)).max())
+
+
+def _with_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Of nets whose pieces on [0, 1] are too few for the tent map, `value`: 1 − R² on the test set; `bound`."""
+    found = last_values(rows(table[table["sweep"] == TENT], "test/r_squared"))
+    pieces = _counted(table, TENT).set_index("run_id")["value"]
+    bounds = [
+        float(least_tent_error(pieces[run], int(folds)))
+        for run, folds in zip(found["run_id"], found[FOLDS], strict=True)
+    ]
+    found = found.assign(value=1 - found["value"], bound=bounds)
+    return found[found["bound"] > 0]
+
+
+def _slope(counted: pd.DataFrame) -> float:
+    return float(np.polyfit(np.log(counted["units"]), np.log(counted["value"]), 1)[0])

@@ -91,6 +91,21 @@ def test_dense_sampling_finds_the_same(options):
     assert monotone_pieces(path) == 1 + int((signs.diff() != 0).sum())
 
 
+@pytest.mark.parametrize("options", [{"depth": 1, "width": 30}, {"depth": 4, "width": 12, "skip": True}])
+def test_regions_are_the_runs_of_equal_patterns_of_units_that_are_on(options):
+    net, on = random_net(3, **options), []
+    for module in net.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_hook(lambda _, inputs, output: on.append(output > 0))
+    places = path_along(net, -5 * ONE, 5 * ONE).nodes
+    on.clear()
+    with torch.no_grad():
+        net(torch.linspace(-5, 5, 400_001, dtype=torch.float64)[:, None])
+    changed = (torch.cat(on, 1).int().diff(dim=0) != 0).any(1)
+    assert places.diff().min() > 1 / 400_000  # the grid is finer than the regions
+    assert len(places) - 1 == 1 + int(changed.sum())
+
+
 def test_rescaling_two_layers_changes_no_node():
     net = random_net(5, depth=3, width=9)
     before = path_along(net, -3 * ONE, 3 * ONE)
