@@ -107,7 +107,7 @@ def test_it_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
             ["hydra/launcher=moon"],
             "Could not find 'hydra/launcher/moon' Available options in 'hydra/launcher': ",
         ),
-        (["dataset=wrapper/subst"], "dataset = wrapper/subst: no such choice; allowed: breast_cancer, "),
+        (["dataset=wrapper/subst"], "dataset = wrapper/subst: no such choice; allowed: adult, "),
         (["model.width='"], '"model.width=\'": not an override; .* text with special characters goes in quotes'),
     ],
 )
