@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["Dataset", "Split", "Task", "of_group", "stacks", "suits"]
+__all__ = ["Dataset", "Split", "Task", "compares_groups", "of_group", "stacks", "suits"]
 
 Task = Literal["classification", "binary", "regression"]
 
@@ -115,6 +115,12 @@ def of_group(fn: _F) -> _F:
     fn(outputs, y) is its mean over examples alone.
     """
     fn.of_group = True  # type: ignore[attr-defined]
+    return fn
+
+
+def compares_groups(fn: _F) -> _F:
+    """Declares that a probe is defined for examples of at least two groups only."""
+    fn.compares_groups = True  # type: ignore[attr-defined]
     return fn
 
 

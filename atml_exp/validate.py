@@ -240,6 +240,8 @@ def check_fit(
         if misfit := _misfit(probe.fn, data):
             rest = ",".join(n for n, p in probes.items() if not _misfit(p.fn, data))
             problems.append(f"probe = {name}: is for {misfit}, but {kind}; allowed: probe=[{rest}]")
+        elif getattr(_unwrapped(probe.fn), "compares_groups", False):
+            problems += _groups_missing(name, data)
     if batch_size is not None and batch_size > len(data.train):
         problems.append(
             f"recipe.batch_size = {batch_size}: the training set has {len(data.train)} examples; "
@@ -249,6 +251,17 @@ def check_fit(
         problems += _too_long(recipe, 1 if batch_size is None else len(data.train) // batch_size)
     if problems:
         raise ConfigError(_listed(problems))
+
+
+def _groups_missing(probe: str, data: Dataset) -> list[str]:
+    number = 0 if data.train.group is None else len(data.train.group.unique())
+    if number > 1:
+        return []
+    there = "no groups" if number == 0 else "one group only"
+    return [
+        f"probe = {probe}: compares groups, and dataset = {data.name} has {there}; allowed: a dataset with two or "
+        "more, or +dataset/wrapper=group_column"
+    ]
 
 
 def _too_long(recipe: Mapping[str, Any], steps_per_epoch: int) -> list[str]:

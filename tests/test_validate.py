@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from atml_exp.compose import compose
-from atml_exp.data import Dataset, Split, suits
+from atml_exp.data import Dataset, Split, compares_groups, suits
 from atml_exp.errors import ConfigError
 from atml_exp.job import build_job
 from atml_exp.losses.cross_entropy import cross_entropy
@@ -284,3 +285,15 @@ def test_a_stretch_longer_than_the_training_is_said_before_it(overrides, message
 
 def test_fine_tuning_may_be_longer_than_the_training():
     build_job(compose(["device=cpu", "recipe=iterative_pruning", "recipe.steps=30it", "recipe.retrain=31it"]))
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"), [(None, "has no groups"), (torch.zeros(4, dtype=torch.int64), "has one group only")]
+)
+def test_a_probe_that_compares_groups_needs_two(groups, said):
+    split = Split(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]), groups)
+    probes = {"gaps": Probe(compares_groups(lambda model, data: {}))}
+    with pytest.raises(ConfigError, match=f"probe = gaps: compares groups, and dataset = people {said}"):
+        check_fit(Dataset("people", split, split, 2), cross_entropy, probes, None)
+    two = replace(split, group=torch.tensor([0, 1, 0, 1]))
+    check_fit(Dataset("people", two, two, 2), cross_entropy, probes, None)

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import nn
 
-from atml_exp.data import Dataset, Split, suits
+from atml_exp.data import Dataset, Split, compares_groups, suits
 from atml_exp.exponentiated_gradient import Constraint, Net, Randomised
 from atml_exp.exponentiated_gradient import exponentiated_gradient as reduced
 from atml_exp.fields import Duration, NonNegativeInt, Positive, PositiveInt
@@ -17,6 +17,7 @@ from atml_exp.probes.threshold_optimiser import COMPARED, rates
 __all__ = ["exponentiated_gradient"]
 
 
+@compares_groups
 @suits("binary")
 def exponentiated_gradient(
     model: nn.Module,

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from atml_exp.data import Split, suits
+from atml_exp.data import Split, compares_groups, suits
 from atml_exp.fields import NonNegativeInt, OpenFraction, PositiveInt
 from atml_exp.linalg import as_float64
 from atml_exp.probe import Value
@@ -38,6 +38,7 @@ class Scored(NamedTuple):
     groups: np.ndarray
 
 
+@compares_groups
 @suits("binary")
 def fairness(
     model: nn.Module,

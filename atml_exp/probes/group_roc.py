@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from atml_exp.data import Split, suits
+from atml_exp.data import Split, compares_groups, suits
 from atml_exp.fields import NonNegativeInt, OpenFraction, PositiveInt
 from atml_exp.probe import Value
 from atml_exp.probes.fairness import interval, scored
@@ -12,6 +12,7 @@ from atml_exp.probes.fairness import interval, scored
 __all__ = ["area_under_curve", "group_roc", "roc_points"]
 
 
+@compares_groups
 @suits("binary")
 def group_roc(
     model: nn.Module,

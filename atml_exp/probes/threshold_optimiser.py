@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from atml_exp.data import Dataset, suits
+from atml_exp.data import Dataset, compares_groups, suits
 from atml_exp.fields import NonNegativeInt, OpenFraction
 from atml_exp.probe import Value
 from atml_exp.probes.fairness import Scored, gap, scored
@@ -33,6 +33,7 @@ class Rule(NamedTuple):
     threshold1: float
 
 
+@compares_groups
 @suits("binary")
 def threshold_optimiser(
     model: nn.Module,
