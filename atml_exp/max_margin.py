@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog, nnls
 
-__all__ = ["MaxMargin", "logistic_offset", "max_margin", "max_margin_inf"]
+__all__ = ["MaxMargin", "degrees_between", "logistic_offset", "max_margin", "max_margin_inf"]
 
 
 class MaxMargin(NamedTuple):
@@ -122,3 +122,13 @@ def logistic_offset(x: ArrayLike, y: ArrayLike, solution: MaxMargin) -> np.ndarr
     support = solution.dual > 0
     pulls = -np.log(len(signed) * solution.dual[support])
     return np.asarray(np.linalg.lstsq(signed[support], pulls, rcond=None)[0])
+
+
+def degrees_between(u: np.ndarray, v: np.ndarray) -> float:
+    """The angle between two vectors that aren't 0, in degrees; precise for small ones, unlike the arc cosine.
+
+    >>> round(degrees_between(np.array([1.0, 0.0]), np.array([2.0, 2.0])), 9)
+    45.0
+    """
+    u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
+    return float(np.degrees(2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))))

@@ -1,13 +1,10 @@
 """The margin of a linear classifier, beside the largest that there is, and the perceptron's bound."""
 
-import math
-
-import torch
 from torch import Tensor, nn
 
 from atml_exp.data import Split, suits
 from atml_exp.linear_part import linear_part
-from atml_exp.max_margin import max_margin
+from atml_exp.max_margin import degrees_between, max_margin
 from atml_exp.probe import Value
 from atml_exp.separability import is_separable
 
@@ -40,7 +37,7 @@ def hard_margin(model: nn.Module, data: Split) -> dict[str, Value]:
         best = max_margin(h, 2 * y - 1)
         values |= {"maximum": best.margin, "mistake_bound": (radius / best.margin) ** 2}
         if length > 0:
-            values["angle"] = _degrees(w / length, torch.from_numpy(best.w * best.margin).to(w))
+            values["angle"] = degrees_between(w.cpu().numpy(), best.w)
     return values
 
 
@@ -51,8 +48,3 @@ def _direction(weights: Tensor) -> Tensor:
     if weights.shape[1] != 2:
         raise ValueError(f"the model has {weights.shape[1]} outputs: a margin between two classes needs 1 or 2")
     return weights[:, 1] - weights[:, 0]
-
-
-def _degrees(a: Tensor, b: Tensor) -> float:
-    """Between unit vectors; of small angles too to rounding."""
-    return math.degrees(2 * math.atan2(float((a - b).norm()), float((a + b).norm())))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from atml_exp.data import Split, suits
 from atml_exp.linalg import as_float64
-from atml_exp.max_margin import MaxMargin, logistic_offset, max_margin, max_margin_inf
+from atml_exp.max_margin import MaxMargin, degrees_between, logistic_offset, max_margin, max_margin_inf
 from atml_exp.probe import Value
 from atml_exp.probes.features import penultimate_features
 
@@ -46,17 +46,11 @@ def implicit_bias(model: nn.Module, data: Split) -> dict[str, Value]:
 def _direction(x: np.ndarray, y: np.ndarray, w: np.ndarray, svm: MaxMargin) -> dict[str, Value]:
     margin = float((y * (x @ w)).min() / np.linalg.norm(w))
     return {
-        "svm_angle": _degrees(w, svm.w),
-        "linf_angle": _degrees(w, max_margin_inf(x, y)),
+        "svm_angle": degrees_between(w, svm.w),
+        "linf_angle": degrees_between(w, max_margin_inf(x, y)),
         "margin": margin,
         "margin_gap": 1 - margin / svm.margin,
     }
-
-
-def _degrees(u: np.ndarray, v: np.ndarray) -> float:
-    """Between two vectors; precise for small angles too, unlike the arc cosine."""
-    u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
-    return float(np.degrees(2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))))
 
 
 def _inputs_and_weights(model: nn.Module, x: Tensor) -> tuple[Tensor, np.ndarray]:
