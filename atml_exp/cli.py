@@ -16,6 +16,7 @@ from atml_exp.errors import ConfigError, RunBusyError
 from atml_exp.launchers.plugins import check_installed, register_plugins
 from atml_exp.launchers.watch import refuse, watched
 from atml_exp.search_path import add_working_directory, configs_directory, register_search_path
+from atml_exp.subcommands import run_subcommand
 
 if TYPE_CHECKING:
     from atml_exp.runner import RunResult
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is not None:
         sys.argv = [sys.argv[0], *argv]
+    code = run_subcommand(sys.argv[1:])
+    if code is not None:
+        return code
     add_working_directory()
     arguments = _parser().parse_args()
     try:

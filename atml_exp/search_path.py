@@ -11,7 +11,13 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-__all__ = ["add_working_directory", "configs_directory", "installed_packages", "register_search_path"]
+__all__ = [
+    "add_working_directory",
+    "configs_directory",
+    "configs_folders",
+    "installed_packages",
+    "register_search_path",
+]
 
 GROUP = "atml_exp.configs"
 """Entry points of this group name a package whose folder `configs` is searched too, and whose code is trusted."""
@@ -36,14 +42,28 @@ def installed_packages() -> tuple[str, ...]:
     return tuple(sorted({e.value for e in entry_points(group=GROUP)}))
 
 
+def configs_folders() -> list[Path]:
+    """Ours, then that of each such package."""
+    return [configs_directory(), *(folder for _, folder in _installed_folders())]
+
+
+def _installed_folders() -> list[tuple[str, Path]]:
+    """(package, its folder `configs`)."""
+    specs = [(package, find_spec(package)) for package in installed_packages()]
+    return [
+        (package, Path(folder) / "configs")
+        for package, spec in specs
+        if spec is not None
+        for folder in spec.submodule_search_locations or []
+    ]
+
+
 class InstalledConfigs(SearchPathPlugin):
     """Adds the `configs` folder of each such package, after ours."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for package in installed_packages():
-            spec = find_spec(package)
-            for folder in (spec.submodule_search_locations or []) if spec else []:
-                search_path.append(package, f"file://{Path(folder) / 'configs'}")
+        for package, folder in _installed_folders():
+            search_path.append(package, f"file://{folder}")
 
 
 def register_search_path() -> None:
