@@ -9,7 +9,7 @@ from types import ModuleType
 import torch
 from torch.library import Library
 
-__all__ = ["import_torchvision"]
+__all__ = ["has_compiled_operators", "import_torchvision"]
 
 SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -29,6 +29,11 @@ def import_torchvision() -> ModuleType:
     """
     _operators()
     return importlib.import_module("torchvision")
+
+
+def has_compiled_operators() -> bool:
+    """Whether torchvision's own operators are there, and not stand-ins for them."""
+    return _operators() is None
 
 
 @cache  # also keeps the Library alive: its operators vanish when it is collected
