@@ -14,7 +14,8 @@ from atml_exp.search_path import add_working_directory
 __all__ = ["main"]
 
 EXAMPLES = """examples:
-  atml-figures list                                          which there are, and how much of each is trained
+  atml-figures list                                          which there are, and which claims held
+  atml-figures list edge_of_stability                        how many of its runs are trained already
   atml-figures make edge_of_stability                        on two CPU cores within two minutes
   atml-figures make edge_of_stability scale=smoke            in seconds, to see that it works
   atml-figures make edge_of_stability seed=0,1,2,3,4         with other values for an axis of its sweep
@@ -47,7 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="list | make | gallery")
-    listing = commands.add_parser("list", help="the figures, with how many of their runs are there")
+    listing = commands.add_parser(
+        "list", help="the figures, and how many of their claims hold where they were made"
+    )
+    listing.add_argument("names", nargs="*", metavar="NAME", help="count the runs of these that are there")
     making = commands.add_parser("make", help="trains what is missing, draws, checks the claims")
     making.add_argument("words", nargs="+", metavar="NAME | KEY=VALUE", help="figures (or all), scale=…, overrides")
     gallery = commands.add_parser("gallery", help="a page with all figures that were made")
@@ -60,22 +64,40 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    """All figures, or those that are named: of these the runs are counted too, which takes a second for each."""
     from rich.console import Console
     from rich.table import Table
 
-    from atml_exp.figure_make import num_missing
     from atml_exp.figure_spec import figure_names, figure_spec
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("figure", "topic", "runs (laptop)", "made"):
-        table.add_column(heading, no_wrap=heading == "figure")
-    for name in figure_names():
+    for heading in ("figure", "what it is", "runs (laptop)", "claims"):
+        table.add_column(heading, no_wrap=heading in ("figure", "runs (laptop)"))
+    for name in arguments.names or figure_names():
         spec = figure_spec(name)
-        missing, total = num_missing(spec, "laptop", arguments.output_dir)
-        made = (Path(arguments.output_dir) / "figures" / name / "figure.json").exists()
-        table.add_row(name, spec.topic, f"{total - missing} of {total} there", "yes" if made else "no")
-    Console(width=None if Console().is_terminal else 100).print(table)
+        runs = _runs(spec, arguments.output_dir) if arguments.names else str(len(spec.jobs("laptop")))
+        table.add_row(name, f"{spec.title} ({spec.topic})", runs, _verdicts(arguments.output_dir, name))
+    Console(width=None if Console().is_terminal else 140).print(table, highlight=False)
     return 0
+
+
+def _runs(spec: Any, output_dir: str) -> str:
+    from atml_exp.figure_make import num_missing
+
+    missing, total = num_missing(spec, "laptop", output_dir)
+    return f"{total - missing} of {total} there"
+
+
+def _verdicts(output_dir: str, name: str) -> str:
+    """How many claims of a figure that was made hold; nothing where it wasn't."""
+    from atml_exp.gallery.folder import read
+
+    try:
+        folder = read(Path(output_dir) / "figures" / name)
+    except (OSError, ValueError):
+        return ""
+    holding = sum(claim.verdict == "holds" for claim in folder.claims)
+    return f"{holding} of {len(folder.claims)} hold ({folder.about.scale})"
 
 
 def _make(arguments: argparse.Namespace) -> int:

@@ -15,11 +15,28 @@ def figures(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_list_says_how_much_of_each_is_there(figures):
+def line_of(out, name):
+    (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ")]
+    return " ".join(line.split())
+
+
+def test_list_says_what_each_is_and_how_many_runs_it_takes(figures):
     code, out, _ = figures("list")
     assert code == 0
-    (line,) = [line for line in out.splitlines() if line.startswith("edge_of_stability")]
-    assert "0 of 13 there" in line
+    line = line_of(out, "edge_of_stability")
+    assert line == "edge_of_stability The edge of stability (Why SGD works) 13"
+
+
+def test_list_of_named_ones_counts_the_runs_that_are_there(figures):
+    code, out, _ = figures("list", "edge_of_stability")
+    assert code == 0
+    assert line_of(out, "edge_of_stability").endswith("0 of 13 there")
+    assert figures("list", "egde_of_stability")[0] == 2
+
+
+def test_list_says_which_claims_held_of_what_was_made(figures):
+    assert figures("make", "impossibility_region", "scale=smoke")[0] == 0
+    assert line_of(figures("list")[1], "impossibility_region").endswith("hold (smoke)")
 
 
 @pytest.mark.parametrize(
