@@ -109,7 +109,7 @@ class Observer:
         evaluations: dict[str, Probe] = {s: Probe(self._evaluate, evaluate_every, split=s) for s in EVALUATIONS}
         self._probes = {**evaluations, **{n: p for n, p in self._probes.items() if n not in EVALUATIONS}}
         self._plan = Plan(self._probes, total, steps_per_epoch[0])
-        self._kept = due(self._keep, total, steps_per_epoch[0])
+        self._kept = _never if self._keep == "never" else due(self._keep, total, steps_per_epoch[0])
         self._measured = measured
         if self._show is not None and not ended:
             self._displays.close()
@@ -256,6 +256,10 @@ class Observer:
         if recording is self.recordings[0]:
             shown = ("train/loss", "train/error", "test/error")
             self._numbers = {**self._numbers, **{n: v for n, v in scalars.items() if n in shown}}
+
+
+def _never(step: int) -> bool:
+    return False
 
 
 def _of_mask(mask: Mapping[str, Tensor]) -> dict[str, float]:

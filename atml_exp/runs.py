@@ -94,7 +94,8 @@ class Run:
             )
         if not self.checkpoints:
             raise ConfigError(
-                f"{self.directory}: holds no checkpoint yet; the first is written after checkpoint.interval seconds"
+                f"{self.directory}: holds no checkpoint; the first is written after checkpoint.interval seconds, "
+                "and with checkpoint.keep=never none is left at the end"
             )
         return self.checkpoints
 

@@ -17,9 +17,11 @@ SUBGROUPS = {"dataset": "wrapper", "optimiser": "schedule"}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """keep: when a checkpoint is kept for good. interval: seconds between those that a resume goes on from."""
+    """keep: when a checkpoint is kept for good; never: no model is left, for sweeps of which only the
+    numbers are wanted. interval: seconds between those that a resume goes on from.
+    """
 
-    keep: Schedule = "end"
+    keep: Schedule | Literal["never"] = "end"
     interval: NonNegative = 10.0
 
 

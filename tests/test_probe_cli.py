@@ -125,4 +125,4 @@ def test_a_probe_that_does_not_fit_the_runs_task_is_refused(probe_command, tmp_p
 def test_a_directory_without_a_run_or_a_checkpoint_is_refused(probe_command, trained, tmp_path):
     assert "nowhere: not a run directory" in probe_command("nowhere").message
     bare = shutil.copytree(trained.directory, tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors"))
-    assert "bare: holds no checkpoint yet" in probe_command(bare).message
+    assert "bare: holds no checkpoint;" in probe_command(bare).message

@@ -17,6 +17,7 @@ import torch
 import atml_exp
 from atml_exp import runner
 from atml_exp.compose import compose
+from atml_exp.errors import ConfigError
 from atml_exp.identity import run_id
 from atml_exp.probe_run import probe_run
 from atml_exp.recorder import Checkpoint
@@ -79,6 +80,15 @@ def test_force_makes_a_new_attempt_and_leaves_the_old_one(tmp_path):
     forced = run_one(tmp_path, "force=true")
     assert forced.directory != first.directory
     pd.testing.assert_frame_equal(Run(first.directory).metrics, Run(forced.directory).metrics)
+
+
+def test_no_checkpoint_is_left_where_none_is_to_be_kept(tmp_path):
+    result = run_one(tmp_path, "checkpoint.keep=never", "checkpoint.interval=0")
+    assert result.status == "complete"
+    assert list((result.directory / "checkpoints").glob("*")) == []
+    with pytest.raises(ConfigError, match=r"holds no checkpoint; .* checkpoint\.keep=never"):
+        Run(result.directory).with_checkpoints()
+    assert run_one(tmp_path, "checkpoint.keep=never").reused
 
 
 def test_what_cannot_change_a_result_makes_no_new_run(tmp_path):
