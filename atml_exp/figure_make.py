@@ -27,7 +27,7 @@ from atml_exp.runner import RunResult, run
 from atml_exp.runs import Run, table_of
 from atml_exp.validate import validate
 
-__all__ = ["Made", "Outcome", "draw", "figure_jobs", "make", "num_missing"]
+__all__ = ["Made", "Outcome", "draw", "figure_jobs", "make", "num_missing", "table_of_figure"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def make(
     results = run(configs, group=f"figures/{name}", keep_going=True, reports=False)
     if any(r.status == "failed" for r in results):
         return Outcome(jobs, results, None)
-    table = _table(jobs, results)
+    table = table_of_figure(jobs, results)
     command = " ".join(["atml-figures make", name, f"scale={scale}", *overrides])
     about = _about(name, spec, scale, command, table, time.monotonic() - began)
     folder = Path(output_dir) / "figures" / name
@@ -193,7 +193,7 @@ def measured(claim: Claim) -> str:
     return f"{with_spread(claim.measured, claim.spread)}{unit}  ({relation} {number(claim.threshold)}{unit})"
 
 
-def _table(jobs: Sequence[tuple[str, list[str]]], results: Sequence[RunResult]) -> pd.DataFrame:
+def table_of_figure(jobs: Sequence[tuple[str, list[str]]], results: Sequence[RunResult]) -> pd.DataFrame:
     """All rows of the figure's runs, as of `atml_exp.load`.
 
     Beside the columns of the config: `sweep`, which sweep a run belongs to; num_classes, num_train, num_test; and

@@ -13,7 +13,7 @@ from atml_exp.errors import ConfigError
 from atml_exp.fields import Name
 from atml_exp.schema import nearest
 
-__all__ = ["SCALES", "FigureSpec", "Paper", "figure_names", "figure_spec"]
+__all__ = ["SCALES", "FigureSpec", "Paper", "figure_names", "figure_spec", "overridden"]
 
 Overrides = list[str | list[str]]
 """Overrides; a list among them is one of several alternatives, for axes that go together."""
@@ -63,11 +63,19 @@ class FigureSpec:
                 continue
             lines = [*self.base, *own, *(extra.get("base") or ()), *(extra.get(name) or ())]
             jobs += [
-                (name, job)
-                for chosen in _alternatives(lines)
-                for job in sweep_jobs(_last_of_each_key([*_without_foreign(chosen, overrides), *overrides]))
+                (name, job) for chosen in _alternatives(lines) for job in sweep_jobs(overridden(chosen, overrides))
             ]
         return jobs
+
+
+def overridden(lines: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Overrides with others after them: of several of one key the last counts, and where `overrides` make another
+    choice, the options that this choice doesn't have go.
+
+    >>> overridden(["model=mlp", "model.width=4", "seed=0"], ["model=linear"])
+    ['seed=0', 'model=linear']
+    """
+    return _last_of_each_key([*_without_foreign(lines, overrides), *overrides])
 
 
 def figure_names(config_dirs: Sequence[str] = ()) -> list[str]:
