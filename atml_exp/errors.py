@@ -1,11 +1,49 @@
-"""What a user can put right: shown as one message, without a traceback, exit code 2."""
+"""What a user can put right: shown as one message, without a traceback."""
 
-__all__ = ["ConfigError", "RunBusyError"]
+__all__ = ["SAID", "ConfigError", "DiskError", "OutOfMemoryError", "RunBusyError", "exit_code"]
 
 
 class ConfigError(ValueError):
     """A configuration that can't run; the message names the key, the value and what is allowed."""
 
 
+class DamagedRunError(ConfigError):
+    """A file of a run directory that isn't what was written into it: nothing of it is used."""
+
+    path: Path
+    what: str
+
+    @classmethod
+    def of(cls, path: Path, what: str) -> Self:
+        """The error of a file, with what to do. what: `is missing`, `has 0 bytes instead of 4812`, …"""
+        error = cls(
+            f"{path} is damaged: it {what}; put a copy of it back, or ask for the run by the command that made it, "
+            "which moves its directory to quarantine and then trains it again"
+        )
+        error.path, error.what = path, what
+        return error
+
+
 class RunBusyError(RuntimeError):
     """Another process is training this very run."""
+
+
+class DiskError(RuntimeError):
+    """The output folder's disk is full, or can't be written any more; what was saved stands and is gone on with."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """A single run doesn't fit in memory."""
+
+
+SAID = (ConfigError, RunBusyError, DiskError, OutOfMemoryError)
+"""All of them: their message is all that a command says."""
+
+
+def exit_code(error: BaseException) -> int:
+    """2: what a config or a second command can be blamed for, and nothing was trained. 1: the machine gave out.
+
+    >>> exit_code(ConfigError()), exit_code(DiskError())
+    (2, 1)
+    """
+    return 2 if isinstance(error, ConfigError | RunBusyError) else 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["write_arrays", "write_atomically", "write_json", "write_stacked", "write_text"]
+__all__ = ["json_text", "write_arrays", "write_atomically", "write_json", "write_stacked", "write_text"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -32,7 +32,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Readable JSON, atomically; numbers that aren't finite become null."""
-    write_text(path, json.dumps(_strict(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Readable JSON; numbers that aren't finite become null."""
+    return json.dumps(_strict(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _strict(value: Any) -> Any:
