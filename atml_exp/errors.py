@@ -1,6 +1,9 @@
 """What a user can put right: shown as one message, without a traceback."""
 
-__all__ = ["SAID", "ConfigError", "DiskError", "OutOfMemoryError", "RunBusyError", "exit_code"]
+from pathlib import Path
+from typing import Self
+
+__all__ = ["SAID", "ConfigError", "DamagedRunError", "DiskError", "OutOfMemoryError", "RunBusyError", "exit_code"]
 
 
 class ConfigError(ValueError):
