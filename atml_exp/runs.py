@@ -1,18 +1,19 @@
 """Reads run directories: one, or thousands as one table. Needs no torch."""
 
-import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atml_exp.errors import ConfigError
+from atml_exp.errors import ConfigError, DamagedRunError
+from atml_exp.integrity import FINISHED, FORMER, LOG, RESUME, check, chunks, read_info, reading
+from atml_exp.seals import read_log
 
 if TYPE_CHECKING:  # half a second that a command which makes no table needn't wait
     import pandas as pd
@@ -22,23 +23,23 @@ __all__ = ["SCHEMA", "Run", "find_runs", "load", "metrics_table", "table_of"]
 SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.string()), ("value", pa.float64())])
 """Of the table of metrics."""
 
+_T = TypeVar("_T")
+
 
 class Run:
-    """One run directory, finished or not. Nothing is read before it is asked for."""
+    """One run directory, finished or not. Nothing is read before it is asked for.
+
+    A file that isn't what was written into the directory, truncated, altered, of another run or not there, raises
+    DamagedRunError when it is asked for. Files that the run hasn't written are never read.
+    """
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """run.json; FileNotFoundError where there is none, ValueError where it is damaged."""
-        path = self.directory / "run.json"
-        if not path.exists():
-            raise FileNotFoundError(f"{self.directory} is not a run directory: it holds no run.json")
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+        """run.json. FileNotFoundError where there is none; ConfigError where a newer version wrote it."""
+        return read_info(self.directory)
 
     @property
     def id(self) -> str:
@@ -54,15 +55,20 @@ class Run:
         """The resolved config."""
         return self.info["config"]
 
+    @property
+    def config_yaml(self) -> str:
+        """The resolved config as the run was given it."""
+        return check(self.directory, "config.yaml", self._info_by_now()).read_text(encoding="utf-8")
+
     @cached_property
     def metrics(self) -> "pd.DataFrame":
         """Columns step, epoch, name, value; of an unfinished run, what its log holds so far."""
-        return _table(self.directory).to_pandas()
+        return self.table().to_pandas()
 
     @cached_property
     def final(self) -> dict[str, float]:
         """The last value of each metric."""
-        table = _table(self.directory)
+        table = self.table()
         return dict(zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True))
 
     def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -70,21 +76,45 @@ class Run:
         rows = self.metrics[self.metrics["name"] == name]
         return rows["step"].to_numpy(), rows["value"].to_numpy()
 
+    def table(self) -> pa.Table:
+        """The metrics by SCHEMA."""
+        return self._read(lambda info: _table(self.directory, info))
+
     def array(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """(steps (T,), values (T, …)) of a recorded array such as `trajectory/weights`; KeyError without it."""
-        stem = name.replace("/", ".", 1)
-        whole = self.directory / "arrays" / f"{stem}.npz"
-        parts = [whole] if whole.exists() else sorted((self.directory / "arrays" / "chunks" / stem).glob("*.npz"))
-        if not parts:
-            raise KeyError(f"{self.directory} holds no array {name}")
-        loaded = [_steps_and_values(p) for p in parts]
-        return np.concatenate([s for s, _ in loaded]), np.concatenate([v for _, v in loaded])
+        return self._read(lambda info: _array(self.directory, name, info))
+
+    @property
+    def array_names(self) -> list[str]:
+        """Of the arrays that the run has recorded."""
+        info = self._info_by_now()
+        found: list[str] | list[Path] = [name for name in info.get("files", ()) if name.startswith("arrays/")]
+        if not _has_ended(info) or "files" not in info:
+            found = [*self.directory.glob("arrays/*.npz"), *self.directory.glob("arrays/chunks/*")]
+        return sorted({Path(p).name.removesuffix(".npz").replace(".", "/", 1) for p in found})
 
     @property
     def checkpoints(self) -> list[Path]:
         """Kept checkpoints by step, then the one that a resume would go on from."""
-        folder = self.directory / "checkpoints"
-        return [*sorted(folder.glob("step_*.safetensors")), *folder.glob("resume.safetensors")]
+        folder, info = self.directory / "checkpoints", self._info_by_now()
+        if _has_ended(info) and "files" in info:
+            return [self.directory / name for name in info["files"] if name.startswith("checkpoints/")]
+        resume = [p for p in (folder / RESUME, folder / FORMER) if p.exists() and not _has_ended(info)]
+        return [*sorted(folder.glob("step_*.safetensors")), *resume[:1]]
+
+    def _info_by_now(self) -> dict[str, Any]:
+        """run.json, read again where the run had not ended."""
+        return self.info if _has_ended(self.info) else read_info(self.directory)
+
+    def _read(self, read: Callable[[dict[str, Any]], _T]) -> _T:
+        """What is read of a run, once more where the run has ended meanwhile."""
+        info = self._info_by_now()
+        try:
+            return read(info)
+        except (DamagedRunError, KeyError):
+            if _has_ended(info) or not _has_ended(later := self._info_by_now()):
+                raise
+            return read(later)
 
     def with_checkpoints(self) -> list[Path]:
         """The checkpoints; ConfigError where there is no run, or none of it yet."""
@@ -100,20 +130,44 @@ class Run:
         return self.checkpoints
 
 
+def _has_ended(info: Mapping[str, Any]) -> bool:
+    return info.get("status") in FINISHED
+
+
+def _array(directory: Path, name: str, info: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    stem = name.replace("/", ".", 1)
+    whole = f"arrays/{stem}.npz"
+    if whole in info.get("files", {}) or (_is_whole(info) and (directory / whole).exists()):
+        parts = [check(directory, whole, info)]
+    else:
+        parts = [] if _has_ended(info) else chunks(directory, stem, info)
+    if not parts:
+        raise KeyError(f"{directory} holds no array {name}")
+    loaded = [_steps_and_values(p) for p in parts]
+    return np.concatenate([s for s, _ in loaded]), np.concatenate([v for _, v in loaded])
+
+
+def _is_whole(info: Mapping[str, Any]) -> bool:
+    """Whether what lies in its final form counts; of format 1 it did before run.json said so."""
+    return _has_ended(info) or info.get("format_version", 1) == 1
+
+
 def _steps_and_values(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
+    with reading(path), np.load(path, allow_pickle=False) as file:
         return file["steps"], file["values"]
 
 
-def _table(directory: Path) -> pa.Table:
+def _table(directory: Path, info: Mapping[str, Any]) -> pa.Table:
     path = directory / "metrics.parquet"
-    if path.exists():
-        with pq.ParquetFile(path) as file:
+    if _has_ended(info) or (_is_whole(info) and path.exists()):
+        check(directory, path.name, info)
+        with reading(path), pq.ParquetFile(path) as file:
             return file.read()
-    log = directory / "metrics.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    return metrics_table(rows)
+    with reading(directory / LOG):
+        if not (directory / LOG).exists() and _has_ended(read_info(directory)):
+            raise FileNotFoundError
+        former = info.get("format_version", 1) == 1
+        return metrics_table(read_log(directory / LOG, info.get("run_id", ""), former=former)[0])
 
 
 def metrics_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
@@ -156,7 +210,7 @@ def load(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
 
     filters: column = value or a list of values; dots as double underscores: `load(name="test/error", seed=[0, 1],
     model="mlp", model__width=64, status="complete")`; text is compared without regard to case. Raises KeyError for
-    a column that no run has, warns where no run has the value, and of a run.json that can't be read.
+    a column that no run has, warns where no run has the value, and of each damaged run, which is left out.
 
     The latest attempt of a run stands for it; `attempt=…` asks for particular ones.
     """
@@ -168,12 +222,34 @@ def load(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
         runs = _latest_attempts(runs)
     _warn_of_missing(wanted, [c for _, c in runs])
     chosen = [(r, c) for r, c in runs if all(_matches(c.get(k), v) for k, v in wanted.items())]
-    return _frame([r for r, _ in chosen], [c for _, c in chosen], names)
+    tables = _tables([r for r, _ in chosen])
+    sound = [(t, c) for t, (_, c) in zip(tables, chosen, strict=True) if not _is_damaged(t)]
+    return _frame([t for t, _ in sound], [c for _, c in sound], names)
 
 
 def table_of(runs: Sequence[Run]) -> "pd.DataFrame":
-    """These runs as one tidy frame, with the columns of `load`."""
-    return _frame(list(runs), [_columns(run) for run in runs], None)
+    """These runs as one tidy frame, with the columns of `load`. DamagedRunError where one of them is damaged."""
+    return _frame([run.table() for run in runs], [_columns(run) for run in runs], None)
+
+
+def _tables(runs: Sequence[Run]) -> list[pa.Table | DamagedRunError]:
+    """The metrics of each run, or why they can't be had."""
+
+    def table(run: Run) -> pa.Table | DamagedRunError:
+        try:
+            return run.table()
+        except DamagedRunError as error:
+            return error
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(table, runs))
+
+
+def _is_damaged(table: pa.Table | DamagedRunError) -> bool:
+    if isinstance(table, DamagedRunError):
+        warnings.warn(f"{table}; the run is left out", stacklevel=4)
+        return True
+    return False
 
 
 def _columns(run: Run) -> dict[str, Any]:
@@ -240,17 +316,15 @@ def _warn_of_missing(wanted: Mapping[str, Any], columns: list[dict[str, Any]]) -
             warnings.warn(f"no run has {key} = {value!r}; there are: {there}", stacklevel=3)
 
 
-def _frame(runs: list[Run], columns: list[dict[str, Any]], names: Any) -> "pd.DataFrame":
+def _frame(tables: list[pa.Table], columns: list[dict[str, Any]], names: Any) -> "pd.DataFrame":
     """Metrics end to end; the columns as categories, so that a long table repeats no text."""
     import pandas as pd
 
-    with ThreadPoolExecutor(4) as pool:
-        tables = list(pool.map(_table, [r.directory for r in runs]))
     lengths = [len(t) for t in tables]
     metrics = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     metrics = metrics.set_column(2, "name", metrics["name"].dictionary_encode())
     keys = dict.fromkeys(["run_id", "attempt", "status"]) | {k: None for c in columns for k in c}
-    owner = np.repeat(np.arange(len(runs)), lengths)
+    owner = np.repeat(np.arange(len(tables)), lengths)
     frame = metrics.to_pandas()
     per_run = pd.DataFrame(columns, columns=list(keys))
     frame = pd.concat([per_run.take(owner).reset_index(drop=True), frame], axis=1)[

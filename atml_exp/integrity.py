@@ -1,0 +1,346 @@
+"""Whether the files of a run directory are what was written into it. Needs no torch.
+
+Format 2: run.json carries a checksum of itself and, once the run has ended, size and SHA-256 of each file of the
+run. What an unfinished run goes on from carries its own seal (`atml_exp.seals`), and the checkpoint says what
+belongs to it: how many rows of the log, up to which checksum; how many records of each array; which other
+checkpoints. So a file that was cut short, altered, exchanged or removed is found before anything of it is used,
+while what a kill leaves (a torn last line; files later than the checkpoint, which are written anew) is no damage.
+
+Format 1 knew no checksums: of its files it is checked that they can be read as what they should be.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from atml_exp.errors import ConfigError, DamagedRunError
+from atml_exp.seals import digest, read_log, seal, sealed_json, tensors_metadata
+
+__all__ = [
+    "FINISHED",
+    "FORMAT_VERSION",
+    "FORMER",
+    "LOG",
+    "READY",
+    "RESUME",
+    "check",
+    "check_checkpoint",
+    "chunks",
+    "damage",
+    "entry",
+    "info_bytes",
+    "label",
+    "read_info",
+    "reading",
+]
+
+FORMAT_VERSION = 2
+"""Of the run directories that are written; those of each former version are read."""
+
+FINISHED = ("complete", "diverged")
+"""What run.json says of a run of which nothing is left to train."""
+LOG = "metrics.jsonl"
+"""Of an unfinished run."""
+RESUME, FORMER = "resume.safetensors", "resume_former.safetensors"
+"""In checkpoints/: what a run goes on from; the one before it, until the others of its population have theirs."""
+READY = "ready.json"
+"""The run.json to be, until the others of the population have theirs."""
+
+_RUN_NAME = re.compile(r"([0-9a-f]{16})(-\d+)?")
+
+
+def info_bytes(info: Mapping[str, Any]) -> bytes:
+    """The content of run.json, with its checksum."""
+    return sealed_json(info)
+
+
+def read_info(directory: Path) -> dict[str, Any]:
+    """run.json, found to be what was written.
+
+    Raises FileNotFoundError where there is none, DamagedRunError, and ConfigError where a newer version wrote it.
+    """
+    path = directory / "run.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{directory} is not a run directory: it holds no run.json")
+    with reading(path):
+        info = _sealed_info(path)
+        name = _RUN_NAME.fullmatch(directory.name)
+        if name and info.get("run_id", name[1]) != name[1]:
+            raise ValueError(f"is that of another run, {info['run_id']}")
+    return info
+
+
+def check(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
+    """The path of a run's file, such as `arrays/spectrum.density.npz`, found to be what was written.
+
+    Raises DamagedRunError. Of format 1 it is only known that the file is there.
+    """
+    path = directory / name
+    with reading(path):
+        _check(path, name, info)
+    return path
+
+
+def check_checkpoint(path: Path) -> None:
+    """DamagedRunError where a checkpoint isn't what was written, or isn't of the run in whose directory it lies."""
+    directory = path.parent.parent
+    if path.parent.name == "checkpoints" and (directory / "run.json").exists():
+        check(directory, f"checkpoints/{path.name}", read_info(directory))
+        return
+    with reading(path):
+        seal(path)
+
+
+def chunks(directory: Path, name: str, info: Mapping[str, Any], step: int | None = None) -> list[Path]:
+    """The files of an array of an unfinished run in order, each found to be what was written, with none missing.
+
+    name: as in a file's name, `trajectory.weights`. step: those that the checkpoint of that step goes on from.
+    """
+    folder = f"arrays/chunks/{name}"
+    paths = [p for p in sorted((directory / folder).glob("*.npz")) if re.fullmatch(r"\d{8}", p.stem)]
+    chosen = [p for p in paths if step is None or int(p.stem) <= step]
+    count = 0
+    for path in chosen:
+        check(directory, f"{folder}/{path.name}", info)
+        with reading(path):
+            count += _records(path, count)
+    return chosen
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """What run.json says of a file."""
+    return {"bytes": path.stat().st_size, "sha256": digest(path)}
+
+
+def label(info: Mapping[str, Any], name: str) -> str:
+    """What a sealed file says that it is."""
+    return f"{info['run_id']}/{name.replace(FORMER, RESUME)}"
+
+
+def damage(directory: Path) -> list[str]:
+    """What is wrong with a run directory, `<file>: <what>` for each file; empty where all is as it was written.
+
+    Of an unfinished run, what it goes on from is looked at, so that nobody may be writing it. Raises ConfigError
+    where a newer version wrote it.
+    """
+    try:
+        info = read_info(directory)
+    except FileNotFoundError:
+        return _orphans(directory)
+    except DamagedRunError as error:
+        return [f"run.json: {error.what}"]
+    if info.get("status") in FINISHED:
+        return [*_problems(directory, info, _files(directory, info))]
+    return [*_unfinished(directory, info)]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within it, whatever says that a file can't be read as what it should be is a DamagedRunError."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise DamagedRunError.of(path, "is missing") from error
+    except OSError as error:
+        if isinstance(error, PermissionError) or error.errno is not None:
+            raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+        raise DamagedRunError.of(path, _in_a_line(error)) from error
+    except Exception as error:  # readers of file formats raise whatever they stumble over
+        raise DamagedRunError.of(path, _in_a_line(error)) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if type(error) is ValueError and text else f"can't be read ({type(error).__name__}: {text[:200]})"
+
+
+def _sealed_info(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    try:
+        seal(path)
+    except ValueError:
+        _refuse_newer(path, data)
+        raise
+    _refuse_newer(path, data)
+    return dict(json.loads(data))
+
+
+def _refuse_newer(path: Path, data: bytes) -> None:
+    """ConfigError where run.json is of a version that is not known, unless a flipped bit made it so."""
+    content = json.loads(data)
+    version = content.get("format_version", 1) if isinstance(content, dict) else 1
+    if not isinstance(version, int) or version in range(1, FORMAT_VERSION + 1):
+        return
+    as_ours = data.replace(f'"format_version": {version}'.encode(), f'"format_version": {FORMAT_VERSION}'.encode())
+    if sealed_json(json.loads(as_ours)) == as_ours:
+        return
+    known = " and ".join(map(str, range(1, FORMAT_VERSION + 1)))
+    raise ConfigError(
+        f"{path.parent}: made by a newer atml_exp: format {version}; this one reads {known}; "
+        "to read it: a newer version of atml_exp"
+    )
+
+
+def _check(path: Path, name: str, info: Mapping[str, Any]) -> None:
+    if not path.is_file():
+        raise FileNotFoundError
+    listed, version = info.get("files", {}), info.get("format_version", 1)
+    if name in listed:
+        _compare(path, listed[name])
+    elif version == 1:
+        if path.suffix in (".npz", ".safetensors"):
+            seal(path)  # there is one where a run is being brought to format 2
+    elif info.get("status") in FINISHED:
+        raise ValueError("isn't among the files that the run has written")
+    else:
+        _check_label(seal(path).get("of"), label(info, name))
+
+
+def _compare(path: Path, listed: Mapping[str, Any]) -> None:
+    accepted = [one for one in (listed, listed.get("before")) if one is not None]
+    size = path.stat().st_size
+    if size not in [one["bytes"] for one in accepted]:
+        raise ValueError(f"has {size} bytes instead of {listed['bytes']}")
+    if digest(path) not in [one["sha256"] for one in accepted]:
+        raise ValueError("isn't what was written: its SHA-256 is another")
+
+
+def _check_label(found: str | None, expected: str) -> None:
+    if found is None:
+        raise ValueError("has lost its checksum")
+    if found != expected:
+        raise ValueError(f"is another file, {found}")
+
+
+def _records(path: Path, before: int) -> int:
+    """How many records a chunk holds. ValueError where others than `before` come before it."""
+    metadata = seal(path)
+    if metadata and metadata["after"] != before:
+        raise ValueError(f"follows {metadata['after']} records, but there are {before} before it")
+    return int(metadata.get("count", 0))
+
+
+def _files(directory: Path, info: Mapping[str, Any]) -> list[str]:
+    """Those of a finished run."""
+    if "files" in info:
+        return list(info["files"])
+    found = [*directory.glob("arrays/*.npz"), *directory.glob("checkpoints/step_*.safetensors")]
+    return ["config.yaml", "metrics.parquet", *sorted(p.relative_to(directory).as_posix() for p in found)]
+
+
+def _problems(directory: Path, info: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        try:
+            path = check(directory, name, info)
+            if info.get("format_version", 1) == 1:
+                with reading(path):
+                    _READERS[path.suffix](path)
+        except DamagedRunError as error:
+            yield f"{name}: {error.what}"
+
+
+def _unfinished(directory: Path, info: Mapping[str, Any]) -> Iterator[str]:
+    from atml_exp.together import resume_file  # which is built on this module
+
+    found = [name for name in (f"checkpoints/{RESUME}", f"checkpoints/{FORMER}") if (directory / name).exists()]
+    ready = [name for name in (READY,) if (directory / name).exists()]
+    problems = [*_problems(directory, info, ["config.yaml", *found, *ready])]
+    if info.get("resumes") and not found:
+        problems.append(f"checkpoints/{RESUME}: is missing")
+    yield from problems
+    path = resume_file(directory) if found and not problems else None
+    metadata = tensors_metadata(path) if path else {}
+    needs, step = json.loads(metadata.get("needs", "{}")), int(metadata.get("step", 0))
+    yield from _problems_of_log(directory, info, needs)
+    yield from _problems(directory, info, needs.get("checkpoints", _former_needs(directory, info, step)))
+    yield from _problems_of_arrays(directory, info, needs.get("arrays", {}), step)
+
+
+def _former_needs(directory: Path, info: Mapping[str, Any], step: int) -> list[str]:
+    """Of format 1, what lies there: its checkpoints don't say what belongs to them."""
+    if info.get("format_version", 1) != 1:
+        return []
+    kept = [p for kind in ("step", "stage") for p in directory.glob(f"checkpoints/{kind}_*.safetensors")]
+    parts = [p for p in directory.glob("arrays/chunks/*/*.npz") if int(p.stem) <= step]
+    return sorted(p.relative_to(directory).as_posix() for p in kept + parts)
+
+
+def _problems_of_log(directory: Path, info: Mapping[str, Any], needs: Mapping[str, Any]) -> Iterator[str]:
+    former = info.get("format_version", 1) == 1
+    try:
+        _, crcs = read_log(directory / LOG, str(info.get("run_id", "")), former=former)
+    except (ValueError, OSError) as error:
+        yield f"{LOG}: {error}"
+        return
+    rows = needs.get("rows", 0)
+    if len(crcs) < rows:
+        yield f"{LOG}: has {len(crcs)} whole lines, but the checkpoint goes on after {rows}"
+    elif rows and crcs[rows - 1] != needs["crc"]:
+        yield f"{LOG}: isn't the log that the checkpoint goes on from"
+
+
+def _problems_of_arrays(
+    directory: Path, info: Mapping[str, Any], counts: Mapping[str, int], step: int
+) -> Iterator[str]:
+    for name, expected in counts.items():
+        try:
+            count = sum(int(seal(p)["count"]) for p in chunks(directory, name, info, step))
+            if count != expected:
+                yield f"arrays/chunks/{name}: has {count} records, but the checkpoint goes on after {expected}"
+        except DamagedRunError as error:
+            yield f"{error.path.relative_to(directory).as_posix()}: {error.what}"
+
+
+def _orphans(directory: Path) -> list[str]:
+    """A directory in which a run has left something but no run.json, which is written first."""
+    known = ("metrics.parquet", READY, "arrays/**/*.npz", "checkpoints/*.safetensors")
+    found = [p for pattern in known for p in directory.glob(pattern)]
+    found += [p for p in [directory / LOG] if p.exists() and p.stat().st_size]
+    names = sorted(p.relative_to(directory).as_posix() for p in found)
+    return [f"run.json: is missing, while there is {names[0]}"] if names else []
+
+
+def _read_parquet(path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        names = file.read().column_names
+    if names[:4] != ["step", "epoch", "name", "value"]:
+        raise ValueError(f"holds no metrics but {', '.join(names)}")
+
+
+def _read_archive(path: Path) -> None:
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as file:  # which compares the archive's own checksums
+        if len(file["steps"]) != len(file["values"]):
+            raise ValueError(f"holds {len(file['values'])} values for {len(file['steps'])} steps")
+
+
+def _read_tensors(path: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        int(file.metadata()["step"])
+
+
+def _read_yaml(path: Path) -> None:
+    import yaml
+
+    if not isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict):
+        raise ValueError("holds no config")
+
+
+_READERS = {
+    ".json": lambda path: None,
+    ".npz": _read_archive,
+    ".parquet": _read_parquet,
+    ".safetensors": _read_tensors,
+    ".yaml": _read_yaml,
+}
+"""What stands in for digests in format 1, by a file's suffix."""
