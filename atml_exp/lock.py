@@ -1,5 +1,6 @@
 """One process writes a run directory at a time; a killed one holds nothing back."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,11 +8,14 @@ from atml_exp.errors import RunBusyError
 
 __all__ = ["Lock"]
 
+TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+
 
 class Lock:
     """A lock on a directory, held until released or until the process ends, however it ends.
 
-    Raises RunBusyError where another process holds it. Without fcntl (Windows) nothing is locked.
+    Raises RunBusyError where another process holds it. Without fcntl (Windows), and on file systems that know no
+    locks, nothing is locked.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -25,9 +29,10 @@ class Lock:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.release()
-            raise RunBusyError(
-                f"{directory}: another process is training this run; wait for it or stop it"
-            ) from error
+            if error.errno in TAKEN:
+                raise RunBusyError(
+                    f"{directory}: another process is training this run; wait for it or stop it"
+                ) from error
 
     def release(self) -> None:
         """Lets go; more than once is fine."""

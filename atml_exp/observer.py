@@ -52,6 +52,11 @@ class Recording:
     steps_per_epoch: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
+    def notes(self, step: int) -> dict[str, Any]:
+        """What a resume at `step`, which will measure it anew, must know besides the population."""
+        before = self.diverged_at is not None and self.diverged_at < step
+        return {"diverged_at": self.diverged_at if before else None, "failures": self.failures}
+
 
 class Observer:
     """Measures each replica of a population by the probes' plan, and checkpoints by the clock."""
@@ -145,14 +150,29 @@ class Observer:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Writes, for each replica, the state that a resume goes on from."""
+        """Writes, for each replica, the state that a resume goes on from; it counts once all are written."""
         population = self.latest
         if population is None:
             return
         self._stages.write()
+        together = self.together
         for r, recording in enumerate(self.recordings):
-            recording.writer.checkpoint(self.latest_step, population.replica(r), population.optimiser_state(r))
+            recording.writer.checkpoint(
+                self.latest_step,
+                population.replica(r),
+                population.optimiser_state(r),
+                notes=recording.notes(self.latest_step),
+                together=together,
+            )
+        for recording in self.recordings:
+            recording.writer.forget_former()
         self._saved = time.monotonic()
+
+    @property
+    def together(self) -> list[str]:
+        """The directories' names of the population's runs; none of a single run."""
+        names = [r.writer.directory.name for r in self.recordings]
+        return names if len(names) > 1 else []
 
     def _reach(self, population: Population) -> None:
         self.latest, self.latest_step = population, self._stages.recorded(population.step)

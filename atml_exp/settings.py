@@ -32,6 +32,7 @@ class Settings:
     seed: of initialisation, batch order and corruptions; the data and its split have seeds of their own.
     device: `auto` takes CUDA, then MPS, then the CPU. dtype: of weights and data.
     output_dir: runs go to `<output_dir>/runs/<run id>`. force: train again, as a new attempt beside the old one.
+    wait: for a run that another process is training; false refuses it instead.
     objective: the metric whose last value a sweeper such as Optuna searches by, `test/error` for instance.
     trusted_packages: packages besides ours, torch and torchvision whose classes `_target_` may name.
     """
@@ -41,6 +42,7 @@ class Settings:
     dtype: Literal["float32", "float64"] = "float32"
     output_dir: Annotated[Name, Incidental()] = "outputs"
     force: Annotated[bool, Incidental()] = False
+    wait: Annotated[bool, Incidental()] = True
     progress: Annotated[bool, Incidental()] = True
     checkpoint: Annotated[Checkpoint, Incidental()] = field(default_factory=Checkpoint)
     objective: Annotated[Name | None, Incidental()] = None
