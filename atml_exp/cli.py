@@ -12,10 +12,11 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from atml_exp.errors import ConfigError, RunBusyError
+from atml_exp.errors import SAID, ConfigError
 from atml_exp.launchers.plugins import check_installed, register_plugins
 from atml_exp.launchers.watch import refuse, watched
 from atml_exp.search_path import add_working_directory, configs_directory, register_search_path
+from atml_exp.signals import until_stopped
 from atml_exp.subcommands import run_subcommand
 
 if TYPE_CHECKING:
@@ -27,11 +28,16 @@ __all__ = ["main", "task"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code.
 
-    0: all is there. 1: something failed that a config can't be blamed for. 2: a config that can't run, said in one
-    message, nothing written. 130: stopped by Ctrl-C, to be gone on with. HYDRA_FULL_ERROR=1 shows tracebacks.
+    0: all is there. 1: something failed that a config can't be blamed for: a disk that is full, for instance. 2: a
+    config that can't run, said in one message, nothing written. 130: stopped by Ctrl-C, 143: by SIGTERM, 129: with
+    its terminal; to be gone on with. HYDRA_FULL_ERROR=1 shows tracebacks.
     """
     if argv is not None:
         sys.argv = [sys.argv[0], *argv]
+    return until_stopped(_main)
+
+
+def _main() -> int:
     code = run_subcommand(sys.argv[1:])
     if code is not None:
         return code
@@ -47,10 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif arguments.cfg or (arguments.help and arguments.overrides):
             _compose(arguments)
         return _hand_over()
-    except (ConfigError, RunBusyError) as error:
+    except SAID as error:
         return refuse(error)
-    except KeyboardInterrupt:
-        return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
@@ -159,7 +163,7 @@ def _run(config: DictConfig) -> None:
 
     try:
         print_summary(run([config]))
-    except (ConfigError, RunBusyError) as error:
+    except SAID as error:
         sys.exit(refuse(error))
 
 

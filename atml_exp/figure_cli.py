@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from atml_exp.errors import ConfigError, RunBusyError
+from atml_exp.errors import SAID, ConfigError, exit_code
 from atml_exp.search_path import add_working_directory
+from atml_exp.signals import until_stopped
 
 __all__ = ["main"]
 
@@ -25,19 +26,23 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: done, whether or not claims hold. 1: a run failed. 2: what can't run, said in one message. 130: Ctrl-C."""
+    """0: done, whether or not claims hold. 1: a run failed. 2: what can't run, said in one message. 130: Ctrl-C; 143:
+    SIGTERM; 129: its terminal was closed.
+    """
+    return until_stopped(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     add_working_directory()
     try:
         return arguments.action(arguments)
-    except (ConfigError, RunBusyError) as error:
+    except SAID as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exception(error)
         text = str(error).replace("\n", "\n  ")
         sys.stderr.write(f"atml-figures: {text}\n")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return exit_code(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -29,7 +30,7 @@ class Progress:
 
     In a terminal the bar is redrawn ten times a second, with speed, time left and the numbers in `postfix`; the
     terminal is restored however the block is left. Elsewhere a line is printed at each tenth of the way and
-    after ten seconds without one.
+    after ten seconds without one. What can't be written to any more, a terminal that was closed, is let be.
 
     total_steps: the step at which training ends (a resumed run starts at a later one than 0).
     stream: standard error unless given. The speed is the mean since the first update.
@@ -68,17 +69,20 @@ class Progress:
         """`step` steps are done; `postfix` names the numbers to show beside them."""
         self._last = (step, postfix)
         if step >= self._due_step or time.perf_counter() >= self._due_time:
-            self._show(step, postfix)
+            with suppress(OSError):
+                self._show(step, postfix)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
             if self._enabled and self._last and self._last[0] != self._shown:
-                self._show(*self._last)
+                with suppress(OSError):
+                    self._show(*self._last)
         finally:
             if self._bar is not None:
-                self._bar.stop()
+                with suppress(OSError):
+                    self._bar.stop()
 
     def _show(self, step: int, postfix: Mapping[str, float]) -> None:
         now = time.perf_counter()

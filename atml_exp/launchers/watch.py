@@ -14,7 +14,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from atml_exp.errors import ConfigError, RunBusyError
+from atml_exp.errors import SAID, exit_code
 
 if TYPE_CHECKING:
     from atml_exp.runner import RunResult
@@ -91,7 +91,7 @@ class WatchedLauncher(Launcher):
     def _results(self, jobs: list[list[str]], initial_job_idx: int) -> "list[RunResult]":
         try:
             returns = self.launcher.launch(jobs, initial_job_idx)
-        except (ConfigError, RunBusyError):
+        except SAID:
             raise
         except Exception as error:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -126,18 +126,18 @@ def _job_return(overrides: Sequence[str], value: Any) -> JobReturn:
 
 
 def refuse(error: Exception) -> int:
-    """Says what can't run in one message; returns the exit code."""
+    """Says what can't run, or go on, in one message; returns the exit code."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     text = str(error).replace("\n", "\n  ")
     sys.stderr.write(f"atml-exp: {text}\n")
-    return 2
+    return exit_code(error)
 
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Within Hydra, which would show a traceback: what can't run ends the process with one message and code 2."""
+    """Within Hydra, which would show a traceback: what can't run ends the process with one message and its code."""
     try:
         yield
-    except (ConfigError, RunBusyError) as error:
+    except SAID as error:
         raise SystemExit(refuse(error)) from error
