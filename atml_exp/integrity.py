@@ -9,6 +9,7 @@ while what a kill leaves (a torn last line; files later than the checkpoint, whi
 Format 1 knew no checksums: of its files it is checked that they can be read as what they should be.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from atml_exp.errors import ConfigError, DamagedRunError
-from atml_exp.seals import digest, read_log, seal, sealed_json, tensors_metadata
+from atml_exp.files import write_atomically
+from atml_exp.seals import digest, read_log, seal, sealed_json, tensors_metadata, unsealed_json
 
 __all__ = [
     "FINISHED",
@@ -28,13 +30,17 @@ __all__ = [
     "RESUME",
     "check",
     "check_checkpoint",
+    "check_sealed",
     "chunks",
     "damage",
     "entry",
-    "info_bytes",
+    "entry_of",
     "label",
     "read_info",
+    "read_ready",
     "reading",
+    "refuse_damaged",
+    "write_sealed",
 ]
 
 FORMAT_VERSION = 2
@@ -49,12 +55,14 @@ RESUME, FORMER = "resume.safetensors", "resume_former.safetensors"
 READY = "ready.json"
 """The run.json to be, until the others of the population have theirs."""
 
+KNOWN_VERSIONS = range(1, FORMAT_VERSION + 1)
+
 _RUN_NAME = re.compile(r"([0-9a-f]{16})(-\d+)?")
 
 
-def info_bytes(info: Mapping[str, Any]) -> bytes:
-    """The content of run.json, with its checksum."""
-    return sealed_json(info)
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Readable JSON with its checksum, atomically."""
+    write_atomically(path, lambda p: p.write_bytes(sealed_json(content)))
 
 
 def read_info(directory: Path) -> dict[str, Any]:
@@ -73,6 +81,13 @@ def read_info(directory: Path) -> dict[str, Any]:
     return info
 
 
+def read_ready(directory: Path) -> dict[str, Any] | None:
+    """The run.json to be, with the names of the population's directories; None where there is none."""
+    if not (directory / READY).exists():
+        return None
+    return dict(json.loads(check_sealed(directory, READY, read_info(directory)).read_bytes()))
+
+
 def check(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
     """The path of a run's file, such as `arrays/spectrum.density.npz`, found to be what was written.
 
@@ -81,6 +96,16 @@ def check(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
     path = directory / name
     with reading(path):
         _check(path, name, info)
+    return path
+
+
+def check_sealed(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
+    """The same of a file that carries its own seal, before or whether or not run.json says anything of it."""
+    path = directory / name
+    with reading(path):
+        if not path.is_file():
+            raise FileNotFoundError
+        _check_label(seal(path).get("of"), label(info, name))
     return path
 
 
@@ -115,6 +140,11 @@ def entry(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": digest(path)}
 
 
+def entry_of(data: bytes) -> dict[str, Any]:
+    """The same of a file to be."""
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
 def label(info: Mapping[str, Any], name: str) -> str:
     """What a sealed file says that it is."""
     return f"{info['run_id']}/{name.replace(FORMER, RESUME)}"
@@ -135,6 +165,14 @@ def damage(directory: Path) -> list[str]:
     if info.get("status") in FINISHED:
         return [*_problems(directory, info, _files(directory, info))]
     return [*_unfinished(directory, info)]
+
+
+def refuse_damaged(directory: Path) -> None:
+    """DamagedRunError with all that is wrong with a run directory, which nobody else is writing."""
+    if problems := damage(directory):
+        name, _, what = problems[0].partition(": ")
+        more = f" ({len(problems) - 1} more of its files are damaged)" if len(problems) > 1 else ""
+        raise DamagedRunError.of(directory / name, what + more)
 
 
 @contextmanager
@@ -162,24 +200,25 @@ def _in_a_line(error: Exception) -> str:
 def _sealed_info(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     try:
-        seal(path)
+        info = unsealed_json(data)
     except ValueError:
         _refuse_newer(path, data)
         raise
-    _refuse_newer(path, data)
-    return dict(json.loads(data))
+    if info.get("format_version", 1) not in KNOWN_VERSIONS:
+        _refuse_newer(path, data)
+    return info
 
 
 def _refuse_newer(path: Path, data: bytes) -> None:
     """ConfigError where run.json is of a version that is not known, unless a flipped bit made it so."""
     content = json.loads(data)
     version = content.get("format_version", 1) if isinstance(content, dict) else 1
-    if not isinstance(version, int) or version in range(1, FORMAT_VERSION + 1):
+    if not isinstance(version, int) or version in KNOWN_VERSIONS:
         return
     as_ours = data.replace(f'"format_version": {version}'.encode(), f'"format_version": {FORMAT_VERSION}'.encode())
     if sealed_json(json.loads(as_ours)) == as_ours:
         return
-    known = " and ".join(map(str, range(1, FORMAT_VERSION + 1)))
+    known = " and ".join(map(str, KNOWN_VERSIONS))
     raise ConfigError(
         f"{path.parent}: made by a newer atml_exp: format {version}; this one reads {known}; "
         "to read it: a newer version of atml_exp"
@@ -249,16 +288,27 @@ def _unfinished(directory: Path, info: Mapping[str, Any]) -> Iterator[str]:
 
     found = [name for name in (f"checkpoints/{RESUME}", f"checkpoints/{FORMER}") if (directory / name).exists()]
     ready = [name for name in (READY,) if (directory / name).exists()]
-    problems = [*_problems(directory, info, ["config.yaml", *found, *ready])]
+    problems = [*_problems(directory, info, [*_config(directory, info), *found, *ready])]
     if info.get("resumes") and not found:
         problems.append(f"checkpoints/{RESUME}: is missing")
     yield from problems
+    if ready and not problems:
+        to_be = (read_ready(directory) or {})["info"]
+        yield from _problems(directory, to_be, to_be["files"])
     path = resume_file(directory) if found and not problems else None
     metadata = tensors_metadata(path) if path else {}
     needs, step = json.loads(metadata.get("needs", "{}")), int(metadata.get("step", 0))
     yield from _problems_of_log(directory, info, needs)
     yield from _problems(directory, info, needs.get("checkpoints", _former_needs(directory, info, step)))
     yield from _problems_of_arrays(directory, info, needs.get("arrays", {}), step)
+
+
+def _config(directory: Path, info: Mapping[str, Any]) -> list[str]:
+    """config.yaml, unless the run was killed between run.json and it, before there was a log."""
+    listed = info.get("files", {}).get("config.yaml", {})
+    is_new = "before" in listed and listed["before"] is None
+    has_begun = any((directory / name).exists() for name in ("config.yaml", LOG))
+    return ["config.yaml"] if has_begun or not is_new else []
 
 
 def _former_needs(directory: Path, info: Mapping[str, Any], step: int) -> list[str]:

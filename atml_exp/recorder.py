@@ -9,9 +9,10 @@ run.json, written last, says that all is there.
 """
 
 import json
-import shutil
 import time
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,37 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from atml_exp.files import write_arrays, write_atomically, write_json, write_stacked, write_text
+from atml_exp.chunks import write_chunk
+from atml_exp.files import write_atomically, write_stacked
+from atml_exp.integrity import (
+    FORMAT_VERSION,
+    FORMER,
+    LOG,
+    READY,
+    RESUME,
+    check_checkpoint,
+    check_sealed,
+    entry,
+    entry_of,
+    label,
+    reading,
+    refuse_damaged,
+    write_sealed,
+)
 from atml_exp.lock import Lock
 from atml_exp.runs import metrics_table
+from atml_exp.seals import Row, first_crc, log_line, log_lines, read_log, sealed_tensors
 from atml_exp.sparse import packed, unpacked
+from atml_exp.together import (
+    clean_up,
+    keep_former,
+    resume_file,
+    settle,
+    step_of,
+)
+from atml_exp.upgrade import upgrade
 
 __all__ = ["Checkpoint", "RunWriter"]
-
-FORMAT_VERSION = 1
-"""Of the run directory; a reader for each former version stays."""
 
 LIMIT = 2**23
 """Bytes of an array that are kept in memory; a population of 100 runs then keeps less than 1 GB of each."""
@@ -40,50 +63,97 @@ class Checkpoint:
     """A file of named tensors: `model.<name>` as in a state_dict, `optimiser.<name>`, and the step.
 
     A tensor that is mostly zeros, a pruned net's, takes up a bit for each entry and its other entries; see
-    `packed`.
+    `packed`. notes: what was noted beside the state. needs: what a resume from here needs besides, see RunWriter.
     """
 
     def __init__(self, path: Path) -> None:
+        """DamagedRunError where the file isn't what was written, or isn't of the run in whose directory it lies."""
+        check_checkpoint(path)
+        with reading(path):
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
             tensors = unpacked({key: file.get_tensor(key) for key in file.keys()}, metadata)  # noqa: SIM118 (not a dict)
         self.step = int(metadata["step"])
         self.updates = int(metadata.get("updates", self.step))
         self.seconds = float(metadata.get("seconds", 0))
+        self.notes: dict[str, Any] = json.loads(metadata.get("notes", "{}"))
+        self.needs: dict[str, Any] = json.loads(metadata.get("needs", "{}"))
         self.model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         self.optimiser = {k.removeprefix("optimiser."): v for k, v in tensors.items() if k.startswith("optimiser.")}
 
     @staticmethod
-    def save(path: Path, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor], **metadata: float) -> None:
-        """Writes it atomically. Tensors that share memory are written each for itself."""
+    def save(
+        path: Path,
+        model: Mapping[str, Tensor],
+        optimiser: Mapping[str, Tensor],
+        *,
+        of: str = "",
+        notes: Mapping[str, Any] | None = None,
+        needs: Mapping[str, Any] | None = None,
+        **metadata: float,
+    ) -> None:
+        """Writes it atomically. Tensors that share memory are written each for itself.
+
+        of: what the file is, and of which run. notes, needs: what JSON can say.
+        """
         tensors = {f"model.{n}": t for n, t in model.items()} | {f"optimiser.{n}": t for n, t in optimiser.items()}
         stored, shapes = packed({n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()})
         words = {key: repr(value) for key, value in metadata.items()} | shapes
-        write_atomically(path, lambda p: p.write_bytes(save(stored, words)))
+        words |= {key: json.dumps(said) for key, said in (("notes", notes), ("needs", needs)) if said}
+        data = sealed_tensors(save(stored), {**words, "of": of})
+        write_atomically(path, lambda p: p.write_bytes(data))
 
 
 class RunWriter:
     """The one writer of one run directory.
 
+    The checkpoint that a run goes on from says what belongs to it (`Checkpoint.needs`): `rows`, how many lines of
+    the log come before it, and the checksum of the last, `crc`; `arrays`, how many records of each array lie in
+    chunks; which other `checkpoints` there are. Where one of them is missing or damaged, there is no going on.
+
     >>> RunWriter.array_file(Path("run"), "trajectory/weights").as_posix()
     'run/arrays/trajectory.weights.npz'
     """
 
-    def __init__(self, directory: Path, info: Mapping[str, Any], config_yaml: str) -> None:
-        """Takes the directory over, new or cut off; RunBusyError where another process is writing it."""
+    def __init__(
+        self, directory: Path, info: Mapping[str, Any], config_yaml: str, *, lock: Lock | None = None
+    ) -> None:
+        """Takes the directory over, new or cut off; RunBusyError where another process is writing it.
+
+        lock: the directory's, where the caller holds it, and goes on holding it.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self._lock = Lock(directory)
+        self._lock = Lock(directory) if lock is None else None
         self._began = time.monotonic()
-        self._rows: list[tuple[int, float, str, float]] = []
+        self._rows: list[Row] = []
+        self._crcs: list[int] = []
         self._arrays: dict[str, list[tuple[int, np.ndarray]]] = {}
         self.info: dict[str, Any] = {**info, "format_version": FORMAT_VERSION, "status": "running"}
+        try:
+            self._take_over(config_yaml)
+        except BaseException:
+            self._release()
+            raise
+
+    def _take_over(self, config_yaml: str) -> None:
+        """A kill in here leaves what the next call takes over in the same way: run.json allows both configs."""
+        refuse_damaged(self.directory)
+        upgrade(self.directory)
         self.resumed = self._read_resume()
         self.seconds_before = self.resumed.seconds if self.resumed else 0.0
+        needs = self.resumed.needs if self.resumed else {}
+        self._counts: dict[str, int] = dict(needs.get("arrays", {}))
+        self._there: list[str] = list(needs.get("checkpoints", ()))
+        path, data = self.directory / "config.yaml", config_yaml.encode()
+        before = entry(path) if path.exists() else None
+        self._write_info(files={path.name: {**entry_of(data), "before": before}}, resumes=self.resumed is not None)
+        write_atomically(path, lambda p: p.write_bytes(data))
         self._drop_from(self.resumed.step if self.resumed else 0)
-        write_text(directory / "config.yaml", config_yaml)
-        write_json(directory / "run.json", self.info)
-        self._log = (directory / "metrics.jsonl").open("a", encoding="utf-8")
+        self._log = (self.directory / LOG).open("a", encoding="utf-8", newline="\n")
 
     @staticmethod
     def array_file(directory: Path, name: str) -> Path:
@@ -92,8 +162,8 @@ class RunWriter:
     @staticmethod
     def resume_step(directory: Path) -> int:
         """The step that a cut-off run goes on from: 0 where there is no checkpoint."""
-        path = directory / "checkpoints" / "resume.safetensors"
-        return Checkpoint(path).step if path.exists() else 0
+        path = resume_file(directory)
+        return 0 if path is None else step_of(path)
 
     @property
     def seconds(self) -> float:
@@ -103,8 +173,11 @@ class RunWriter:
     def scalars(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
         """One row for each value, appended to the log at once."""
         rows = [(step, epoch, name, float(value)) for name, value in values.items()]
-        self._rows += rows
-        self._log.writelines(json.dumps(row) + "\n" for row in rows)
+        for row in rows:
+            line, crc = log_line(row, self._crcs[-1] if self._crcs else first_crc(self.info["run_id"]))
+            self._rows.append(row)
+            self._crcs.append(crc)
+            self._log.write(line)
         self._log.flush()
 
     def values(self, name: str) -> list[float]:
@@ -134,15 +207,37 @@ class RunWriter:
             end += len(part)
         return values
 
-    def checkpoint(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
-        """The state before `step` is measured; everything measured before lies on disk first."""
+    def checkpoint(
+        self,
+        step: int,
+        model: Mapping[str, Tensor],
+        optimiser: Mapping[str, Tensor],
+        *,
+        notes: Mapping[str, Any] | None = None,
+        together: Sequence[str] = (),
+    ) -> None:
+        """The state before `step` is measured; everything measured before lies on disk first.
+
+        together: the directories' names of a population's runs. The former checkpoint then stays beside this one
+        until all of them have theirs, and `forget_former` is called. notes: read again as `resumed.notes`.
+        """
         self._flush_arrays(step)
-        path = self._checkpoints / "resume.safetensors"
-        Checkpoint.save(path, model, optimiser, step=step, seconds=self.seconds)
+        if together:
+            keep_former(self.directory)
+        more = {**(notes or {}), **({"together": list(together)} if together else {})}
+        path = self._checkpoints / RESUME
+        words: dict[str, Any] = {"of": self._label(path), "notes": more, "needs": self._needs(step)}
+        Checkpoint.save(path, model, optimiser, step=step, seconds=self.seconds, **words)
+
+    def forget_former(self) -> None:
+        """All runs of the population have their new checkpoint."""
+        (self._checkpoints / FORMER).unlink(missing_ok=True)
 
     def leave_stage(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
         """What a stage that ended at `step` left, for a run that is cut off in a later one."""
-        Checkpoint.save(self._stage_file(step), model, optimiser, step=step)
+        path = self._stage_file(step)
+        Checkpoint.save(path, model, optimiser, of=self._label(path), step=step)
+        self._remember(path)
 
     def stage(self, step: int) -> Checkpoint:
         """What the stage that ended at `step` left."""
@@ -160,31 +255,80 @@ class RunWriter:
 
         updates: how many the optimiser has made, where that isn't `step`.
         """
-        more = {"updates": updates} if optimiser and updates not in (None, step) else {}
+        more: dict[str, Any] = {"updates": updates} if optimiser and updates not in (None, step) else {}
         path = self._checkpoints / f"step_{step:08d}.safetensors"
-        Checkpoint.save(path, model, optimiser or {}, step=step, **more)
+        Checkpoint.save(path, model, optimiser or {}, of=self._label(path), step=step, **more)
+        self._remember(path)
 
     def finish(self, status: str, **info: Any) -> None:
         """Puts everything in its final form; run.json, written last, makes it count."""
+        self.prepare(status, **info)
+        self.conclude()
+
+    def prepare(self, status: str, *, together: Sequence[str] = (), **info: Any) -> None:
+        """Everything in its final form, which doesn't count yet. together: as in `checkpoint`."""
         self._log.close()
         table = metrics_table(self._rows)
         write_atomically(self.directory / "metrics.parquet", lambda p: pq.write_table(table, p))
         for name in self._array_names():
             write_stacked(self.array_file(self.directory, name), self._steps(name), self._values(name))
-        self.info.update(info, status=status, wall_seconds=round(self.seconds, 3))
-        write_json(self.directory / "run.json", self.info)
-        self._clean_up()
+        self.info.update(info, status=status, wall_seconds=round(self.seconds, 3), files=self._files())
+        self.info.pop("resumes", None)
+        if together:
+            ready = {"of": self._label(self.directory / READY), "together": list(together), "info": self.info}
+            write_sealed(self.directory / READY, ready)
+
+    def conclude(self) -> None:
+        """Makes what was prepared count."""
+        self._write_info()
+        clean_up(self.directory)
+        self.close()
 
     def interrupt(self, **info: Any) -> None:
         """Leaves the run as it is, to be gone on with."""
-        self.info.update(info, wall_seconds=round(self.seconds, 3))
-        write_json(self.directory / "run.json", self.info)
+        files = {"config.yaml": entry(self.directory / "config.yaml")}
+        resumes = resume_file(self.directory) is not None
+        self._write_info(**info, wall_seconds=round(self.seconds, 3), files=files, resumes=resumes)
         self.close()
 
     def close(self) -> None:
         """Writes nothing more and lets others have the directory."""
-        self._log.close()
-        self._lock.release()
+        with suppress(OSError):  # of a full disk, which has been said
+            self._log.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _write_info(self, **info: Any) -> None:
+        self.info.update(info)
+        write_sealed(self.directory / "run.json", self.info)
+
+    def _label(self, path: Path) -> str:
+        return label(self.info, path.relative_to(self.directory).as_posix())
+
+    def _remember(self, path: Path) -> None:
+        """A checkpoint that stays."""
+        name = path.relative_to(self.directory).as_posix()
+        if name not in self._there:
+            self._there.append(name)
+
+    def _needs(self, step: int) -> dict[str, Any]:
+        """What a resume from `step` needs besides the checkpoint."""
+        rows = bisect_left(self._rows, step, key=lambda row: row[0])
+        crc = self._crcs[rows - 1] if rows else 0
+        return {"rows": rows, "crc": crc, "arrays": dict(self._counts), "checkpoints": list(self._there)}
+
+    def _files(self) -> dict[str, Any]:
+        """Size and digest of each file of a run that has ended. DamagedRunError for a checkpoint that isn't."""
+        kept = sorted(name for name in self._there if Path(name).name.startswith("step_"))
+        for name in kept:
+            check_sealed(self.directory, name, self.info)
+        arrays = [self.array_file(self.directory, name) for name in self._array_names()]
+        arrays_there = [path.relative_to(self.directory).as_posix() for path in arrays]
+        names = ["config.yaml", "metrics.parquet", *arrays_there, *kept]
+        return {name: entry(self.directory / name) for name in names}
 
     @property
     def _checkpoints(self) -> Path:
@@ -198,17 +342,17 @@ class RunWriter:
         return self.directory / "arrays" / "chunks"
 
     def _read_resume(self) -> Checkpoint | None:
-        path = self._checkpoints / "resume.safetensors"
-        return Checkpoint(path) if path.exists() else None
+        path = settle(self.directory)
+        return None if path is None else Checkpoint(path)
 
     def _drop_from(self, step: int) -> None:
         """Forgets what was recorded at `step` or later, and a torn last line."""
-        path = self.directory / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        rows = [tuple(json.loads(line)) for line in lines if line.endswith("\n")]
-        self._rows = [row for row in rows if row[0] < step]
-        write_text(path, "".join(json.dumps(row) + "\n" for row in self._rows))
-        for chunk in self._chunks.glob("*/*.npz"):
+        path, run = self.directory / LOG, self.info["run_id"]
+        with reading(path):
+            self._rows = [row for row in read_log(path, run)[0] if row[0] < step]
+        text, self._crcs = log_lines(self._rows, run)
+        write_atomically(path, lambda p: p.write_bytes(text.encode()))
+        for chunk in self._chunks.glob("*/[0-9]*.npz"):
             if int(chunk.stem) > step:
                 chunk.unlink()
         for leftover in self.directory.rglob(".*.partial"):
@@ -224,9 +368,10 @@ class RunWriter:
         before = [record for record in records if record[0] < step]
         if before:
             steps, values = zip(*before, strict=True)
-            write_arrays(
-                self._folder(name) / f"{step:08d}.npz", {"steps": np.array(steps), "values": np.stack(values)}
-            )
+            path = self._folder(name) / f"{step:08d}.npz"
+            after = self._counts.get(path.parent.name, 0)
+            self._counts[path.parent.name] = after + len(before)
+            write_chunk(path, np.array(steps), np.stack(values), of=self._label(path), after=after)
             records[:] = records[len(before) :]  # what was recorded at the step itself is recorded anew
 
     def _array_names(self) -> list[str]:
@@ -247,15 +392,7 @@ class RunWriter:
         if records := self._arrays.get(name):
             yield np.stack([value for _, value in records])
 
-    def _stored(self, name: str, entry: str) -> Iterator[np.ndarray]:
+    def _stored(self, name: str, which: str) -> Iterator[np.ndarray]:
         for chunk in sorted(self._folder(name).glob("*.npz")):
-            with np.load(chunk, allow_pickle=False) as file:
-                yield file[entry]
-
-    def _clean_up(self) -> None:
-        """What served only a resume."""
-        shutil.rmtree(self._chunks, ignore_errors=True)
-        (self.directory / "metrics.jsonl").unlink(missing_ok=True)
-        for path in [self._checkpoints / "resume.safetensors", *self._checkpoints.glob("stage_*.safetensors")]:
-            path.unlink(missing_ok=True)
-        self.close()
+            with reading(chunk), np.load(chunk, allow_pickle=False) as file:
+                yield file[which]

@@ -1,10 +1,13 @@
 """Runs configs: looks them up, builds what is missing, trains it in groups, records. No science in here."""
 
+import errno
 import logging
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,12 +16,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from atml_exp.build import instantiate
+from atml_exp.disk import disk_error, is_of_disk
 from atml_exp.divergence import is_climbing, step_size
 from atml_exp.environment import command, environment
-from atml_exp.errors import ConfigError
+from atml_exp.errors import ConfigError, DiskError, OutOfMemoryError, RunBusyError
 from atml_exp.grouping import batch_sizes, group_key, is_out_of_memory, population_size
+from atml_exp.integrity import LOG, READY
 from atml_exp.job import Job, build_job
 from atml_exp.ledger import FINISHED, Entry, look_up
+from atml_exp.lock import Lock
 from atml_exp.loggers.logger import Guarded, RunStart
 from atml_exp.merging import merged
 from atml_exp.observer import Observer, Recording
@@ -26,9 +32,11 @@ from atml_exp.optimisers.optimiser import stack
 from atml_exp.population import Population, assemble, draws_randomness
 from atml_exp.probe import DataChangedError
 from atml_exp.progress import Display, Progress, SweepProgress
+from atml_exp.quarantine import quarantine_damaged
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import Run
 from atml_exp.system import describe
+from atml_exp.together import conclude_ready
 from atml_exp.train import Bench
 
 __all__ = ["RunResult", "groups_to_train", "run"]
@@ -53,8 +61,11 @@ class RunResult:
 
 @dataclass(frozen=True)
 class _Pending:
+    """lock: of the run's directory, while this process holds it."""
+
     job: Job
     entry: Entry
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,8 @@ class _Terms:
     keep_going: bool
     reports: bool
     display: SweepProgress | None
+    retry_failed: bool
+    max_replicas: int | None
 
 
 def run(
@@ -84,22 +97,22 @@ def run(
     one population; None: chosen from their size. reports: draw each run's; one that is missing is drawn when the
     run is asked for alone.
 
+    A run that another process is training is waited for, after all others; where that process is stopped, this one
+    goes on with it. No lock is held while waiting, so that two equal sweeps can't wait for each other.
+
     Raises ConfigError before any training where a config doesn't fit; KeyboardInterrupt after saving what can be
-    gone on with; RunBusyError where another process trains one of the runs.
+    gone on with; RunBusyError where another process trains one of the runs and its config says wait=false;
+    DiskError where the output folder can't be written any more; OutOfMemoryError where a single run doesn't fit.
     """
     built: dict[str, Any] = {}
     jobs = [build_job(c, built) for c in configs]
     pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
+    quarantine_damaged(p.entry for p in pending.values())
     missing = _missing(pending.values(), retry_failed)
-    recorded: dict[str, Any] = {}
-    failures: dict[str, str] = {}
     with ExitStack() as shown:
         display = shown.enter_context(_sweep_progress(missing)) if keep_going and len(missing) > 1 else None
-        terms = _Terms(group, keep_going, reports, display)
-        for members in _groups(missing, max_replicas):
-            steps = recorded.setdefault(group_key(members[0].job), {})
-            failures |= _train(members, terms, steps)
-    fresh = {p.job.id for p in missing}
+        terms = _Terms(group, keep_going, reports, display, retry_failed, max_replicas)
+        fresh, failures = _train_all(missing, terms)
     for job in jobs:
         if job.loggers and job.id not in fresh:
             names = ", ".join(job.config.logger)
@@ -113,7 +126,9 @@ def groups_to_train(
     """What `run` would train, one list for each population; for launchers that send these to other processes."""
     built: dict[str, Any] = {}
     jobs = [build_job(c, built) for c in configs]
-    missing = _missing({j.id: _Pending(j, _entry(j)) for j in jobs}.values(), retry_failed)
+    pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
+    quarantine_damaged(p.entry for p in pending.values())
+    missing = _missing(pending.values(), retry_failed)
     return [[p.job.config for p in members] for members in _groups(missing, max_replicas)]
 
 
@@ -122,12 +137,137 @@ def _missing(pending: Iterable[_Pending], retry_failed: bool) -> list[_Pending]:
 
 
 def _entry(job: Job) -> Entry:
-    return look_up(job.resolved["output_dir"], job.id, force=job.resolved["force"])
+    entry = look_up(job.resolved["output_dir"], job.id, force=job.resolved["force"])
+    if entry.damage or not any((entry.directory / name).exists() for name in (READY, LOG)):
+        return entry
+    try:
+        lock = Lock(entry.directory)
+    except RunBusyError:
+        return entry
+    try:
+        return replace(entry, finished=conclude_ready(entry.directory))
+    finally:
+        lock.release()
 
 
 def _has_failed(pending: _Pending) -> bool:
     directory = pending.entry.directory
     return (directory / "run.json").exists() and Run(directory).status == "failed"
+
+
+def _train_all(missing: list[_Pending], terms: _Terms) -> tuple[set[str], dict[str, str]]:
+    """Which runs were trained here, and which of them failed and why."""
+    recorded: dict[str, Any] = {}
+    fresh: set[str] = set()
+    failures: dict[str, str] = {}
+    waiting = False
+    while missing:
+        busy: list[_Pending] = []
+        for members in _groups(missing, terms.max_replicas):
+            with ExitStack() as held:
+                free = _claimed(members, held, busy)
+                for part in _parts(members, free, terms):
+                    fresh |= {m.job.id for m in part}
+                    failures |= _train(part, terms, recorded.setdefault(group_key(part[0].job), {}))
+        refused = [p for p in busy if not p.job.resolved["wait"]]
+        fresh |= {p.job.id for p in refused}
+        failures |= _refused(refused, terms)
+        missing = [p for p in busy if p not in refused]
+        waiting = waiting or _say_waiting(missing)
+        _wait(missing)
+    return fresh, failures
+
+
+def _claimed(members: Sequence[_Pending], held: ExitStack, busy: list[_Pending]) -> list[_Pending]:
+    """Those that nobody else trains, with locks that are held until the stack is left; the others go to `busy`."""
+    free = []
+    for member in members:
+        directory = member.entry.directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = Lock(directory)
+        except RunBusyError:
+            busy.append(member)
+            continue
+        except OSError as error:
+            raise _not_writable(member.job, error) from error
+        held.callback(lock.release)
+        free.append(replace(member, lock=lock))
+    return free
+
+
+def _parts(members: Sequence[_Pending], free: list[_Pending], terms: _Terms) -> list[list[_Pending]]:
+    """What is left to train of a population, after what other processes have done since it was looked up."""
+    left = [p for p in free if not conclude_ready(p.entry.directory)]
+    left = [p for p in left if terms.retry_failed or not _has_failed(p)]
+    steps = {RunWriter.resume_step(p.entry.directory) for p in left}
+    if len(left) == len(members) and len(steps) == 1:
+        return [left]
+    return _groups(left, terms.max_replicas)
+
+
+def _refused(busy: Sequence[_Pending], terms: _Terms) -> dict[str, str]:
+    errors = {p.job.id: _busy_error(p) for p in busy}
+    if errors and not terms.keep_going:
+        raise next(iter(errors.values()))
+    return {name: f"RunBusyError: {error}" for name, error in errors.items()}
+
+
+def _busy_error(pending: _Pending) -> RunBusyError:
+    return RunBusyError(
+        f"{pending.entry.directory}: {_trainer(pending)} is training this run, and wait = false; wait for it, or "
+        "stop it"
+    )
+
+
+def _trainer(pending: _Pending) -> str:
+    """Who trains a run, as far as its directory says."""
+    try:
+        return f"process {Run(pending.entry.directory).info['process']}"
+    except (OSError, ValueError, KeyError):  # the other one has only just begun
+        return "another process"
+
+
+def _say_waiting(busy: Sequence[_Pending]) -> bool:
+    """Says, once for a call, what is waited for."""
+    if not busy:
+        return False
+    more = f", and {len(busy) - 1} more runs by others" if len(busy) > 1 else ""
+    _say(
+        f"Waiting: run {busy[0].entry.directory.name} is being trained by {_trainer(busy[0])}{more}. Should it be "
+        "stopped, this one goes on with it; Ctrl-C stops waiting, and with wait=false nobody waits.\n"
+    )
+    return True
+
+
+def _say(text: str) -> None:
+    with suppress(OSError, ValueError):  # a terminal that was closed
+        sys.stderr.write(text)
+
+
+POLL = 0.1
+"""Seconds between looks at whether a run is free."""
+
+
+def _wait(busy: Sequence[_Pending]) -> None:
+    """Until one of the runs, if there are any, isn't held by another process."""
+    while busy and all(_is_taken(p.entry.directory) for p in busy):
+        time.sleep(POLL)
+
+
+def _is_taken(directory: Path) -> bool:
+    try:
+        Lock(directory).release()
+    except (RunBusyError, FileNotFoundError) as error:
+        return isinstance(error, RunBusyError)
+    return False
+
+
+def _not_writable(job: Job, error: OSError) -> Exception:
+    folder = Path(job.resolved["output_dir"])
+    if error.errno == errno.ENOSPC:
+        return disk_error(error, folder, 0)
+    return ConfigError(f"output_dir = {folder}: {error}; allowed: a folder that can be written")
 
 
 def _train(members: list[_Pending], terms: _Terms, recorded: Any) -> dict[str, str]:
@@ -142,9 +282,19 @@ def _train(members: list[_Pending], terms: _Terms, recorded: Any) -> dict[str, s
             halves = (members[:middle], members[middle:])
             first, second = (_train(half, terms, recorded) for half in halves)
             return first | second
-        if not terms.keep_going or isinstance(error, ConfigError | DataChangedError):
-            raise  # after these no other run can be trusted to end well
+        if is_out_of_memory(error):
+            error = _too_large(members[0], error)
+        if not terms.keep_going or isinstance(error, ConfigError | DataChangedError | DiskError):
+            raise error  # after these no other run can be trusted to end well
         return {m.job.id: f"{type(error).__name__}: {error}" for m in members}
+
+
+def _too_large(member: _Pending, error: Exception) -> OutOfMemoryError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return OutOfMemoryError(
+        f"run {member.entry.directory.name}: doesn't fit in the memory of {member.job.device}: {reason}; a smaller "
+        "model, batch or dataset does"
+    )
 
 
 def _groups(pending: Sequence[_Pending], max_replicas: int | None) -> list[list[_Pending]]:
@@ -188,6 +338,7 @@ def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> N
     models, seeds = [j.model for j in jobs], [j.seed for j in jobs]
     population = assemble(models, seeds, stochastic=stochastic, recorded=recorded)
     with ExitStack() as open_writers:
+        open_writers.enter_context(_disk_said([m.entry.directory for m in members]))
         recordings = [_record(m, terms.group, open_writers) for m in members]
         checkpoint = first.resolved["checkpoint"]
         observer = Observer(
@@ -211,7 +362,11 @@ def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> N
         recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
         _follow(recipe, bench, population, observer, recordings)
         for job, recording in zip(jobs, recordings, strict=True):
-            _conclude(job, recording, observer, terms.reports)
+            _prepare(job, recording, observer)
+        for recording in recordings:
+            recording.writer.conclude()
+        for recording in recordings:
+            _show(recording, terms.reports)
 
 
 def _follow(
@@ -230,28 +385,47 @@ def _follow(
         for r in recordings:
             r.writer.interrupt()
         step = observer.latest_step
-        sys.stderr.write(
+        _say(
             f"\nInterrupted at step {step} of {observer.total}. The same command goes on from there:\n"
             + "".join(f"  {r.writer.directory}\n" for r in recordings)
         )
         raise
     except Exception as error:
         for r in recordings:
-            r.writer.interrupt(status="failed", error=f"{type(error).__name__}: {error}")
+            if is_of_disk(error, r.writer.directory):  # cut off, to be gone on with once there is room
+                with suppress(OSError):
+                    r.writer.interrupt()
+            else:
+                r.writer.interrupt(status="failed", error=f"{type(error).__name__}: {error}")
             for logger in r.loggers:
                 logger.finish("failed")
         raise
+
+
+@contextmanager
+def _disk_said(directories: Sequence[Path]) -> Iterator[None]:
+    """Within it, an error that says that a directory can't be written is a DiskError with all that a user needs."""
+    try:
+        yield
+    except OSError as error:
+        for directory in directories:
+            if is_of_disk(error, directory):
+                raise disk_error(error, directory.parent, _resume_step(directory)) from error
+        raise
+
+
+def _resume_step(directory: Path) -> int:
+    try:
+        return RunWriter.resume_step(directory)
+    except Exception:  # it can't be read now; there are worse troubles
+        return 0
 
 
 def _record(member: _Pending, group: str | None, open_writers: ExitStack) -> Recording:
     """A writer that holds the run's directory until the stack is left, and loggers that have been started."""
     job, entry = member.job, member.entry
     info = _info(job, entry)
-    try:
-        writer = RunWriter(entry.directory, info, OmegaConf.to_yaml(job.config, resolve=True))
-    except OSError as error:
-        output_dir = job.resolved["output_dir"]
-        raise ConfigError(f"output_dir = {output_dir}: {error}; allowed: a folder that can be written") from error
+    writer = RunWriter(entry.directory, info, OmegaConf.to_yaml(job.config, resolve=True), lock=member.lock)
     open_writers.callback(writer.close)
     loggers = [Guarded(logger) for logger in job.loggers]
     start = RunStart(
@@ -263,7 +437,9 @@ def _record(member: _Pending, group: str | None, open_writers: ExitStack) -> Rec
     )
     for logger in loggers:
         logger.start(start)
-    return Recording(job.data, writer, loggers)
+    notes = writer.resumed.notes if writer.resumed else {}
+    known: dict[str, Any] = {k: notes[k] for k in ("diverged_at", "failures") if k in notes}
+    return Recording(job.data, writer, loggers, **known)
 
 
 def _info(job: Job, entry: Entry) -> dict[str, Any]:
@@ -274,6 +450,7 @@ def _info(job: Job, entry: Entry) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": job.seed,
         "device": str(job.device),
+        "process": os.getpid(),
         "command": command(),
         **environment(),
         "system": describe(job),
@@ -294,25 +471,30 @@ def _progress(job: Job, size: int, display: SweepProgress | None, total: int) ->
     return Progress(total, description, enabled=job.resolved["progress"])
 
 
-def _conclude(job: Job, recording: Recording, observer: Observer, reports: bool) -> None:
-    """Finishes the directory, then shows it: a report, and its pictures to the loggers."""
+def _prepare(job: Job, recording: Recording, observer: Observer) -> None:
+    """Puts the directory in its final form, which counts once those of the whole population are."""
     diverged_at, why = _divergence(job, recording, observer)
     status = "complete" if diverged_at is None else "diverged"
-    recording.writer.finish(
+    recording.writer.prepare(
         status,
+        together=observer.together,
         steps=observer.total,
         steps_per_epoch=recording.steps_per_epoch,
         diverged_at=diverged_at,
         probe_failures=recording.failures,
         **({"error": why} if why else {}),
     )
+
+
+def _show(recording: Recording, reports: bool) -> None:
+    """A report of a run that has ended, and its pictures to the loggers."""
     directory = recording.writer.directory
     if reports:
         _safely("the report", lambda: _write_report(directory))
     if recording.loggers:
         _safely("the pictures", lambda: _send_pictures(recording))
     for logger in recording.loggers:
-        logger.finish(status)
+        logger.finish(recording.writer.info["status"])
 
 
 def _divergence(job: Job, recording: Recording, observer: Observer) -> tuple[int | None, str]:

@@ -33,6 +33,7 @@ __all__ = [
     "sealed_json",
     "sealed_tensors",
     "tensors_metadata",
+    "unsealed_json",
 ]
 
 Row = tuple[int, float, str, float]
@@ -64,6 +65,27 @@ def sealed_json(value: Mapping[str, Any]) -> bytes:
     """
     unsealed = {key: entry for key, entry in value.items() if key != "checksum"}
     return _sealed(json_text({**unsealed, "checksum": _ZEROS}).encode(), b"")
+
+
+def unsealed_json(data: bytes) -> dict[str, Any]:
+    """What a sealed .json says, which is what was sealed; or one that was made before seals were.
+
+    Raises ValueError that says what is wrong with it.
+
+    >>> unsealed_json(sealed_json({"a": 1}))["a"]
+    1
+    """
+    if not data:
+        raise ValueError("is empty")
+    places = list(_CHECKSUM.finditer(data))
+    if places:
+        start, end = places[-1].span(1)
+        hashed = hashlib.sha256(data[:start] + _ZEROS.encode() + data[end:])
+        _refuse_other(hashed.hexdigest(), places[-1][1].decode())
+    content = _object(data)
+    if not places and not _is_former(content, ".json"):
+        raise ValueError("has lost its checksum")
+    return content
 
 
 def sealed_tensors(data: bytes, metadata: Mapping[str, str]) -> bytes:
@@ -197,7 +219,11 @@ def _compare(file: BinaryIO, start: int, expected: str) -> None:
     file.seek(start + len(_ZEROS))
     while block := file.read(2**20):
         hashed.update(block)
-    if hashed.hexdigest() != expected:
+    _refuse_other(hashed.hexdigest(), expected)
+
+
+def _refuse_other(found: str, expected: str) -> None:
+    if found != expected:
         raise ValueError("isn't what was written: its checksum doesn't fit")
 
 
@@ -211,7 +237,11 @@ def _header(data: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def _json_metadata(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_bytes())
+    return _object(path.read_bytes())
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    content = json.loads(data)
     if not isinstance(content, dict):
         raise ValueError("holds no JSON object")
     return content

@@ -13,27 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from atml_exp.errors import DamagedRunError
+from atml_exp.integrity import FINISHED, FORMER, LOG, READY, RESUME, read_info, read_ready, reading, write_sealed
+from atml_exp.seals import tensors_metadata
 
-from atml_exp.files import write_json
-from atml_exp.ledger import FINISHED
-
-__all__ = [
-    "FORMER",
-    "READY",
-    "RESUME",
-    "clean_up",
-    "conclude_ready",
-    "keep_former",
-    "resume_file",
-    "settle",
-    "step_of",
-]
-
-RESUME, FORMER = "resume.safetensors", "resume_former.safetensors"
-"""In checkpoints/: what a run goes on from, and the one before it until the others have theirs."""
-READY = "ready.json"
-"""In a run directory: the run.json to be, until the others have theirs."""
+__all__ = ["clean_up", "conclude_ready", "keep_former", "resume_file", "settle", "step_of"]
 
 
 def keep_former(directory: Path) -> None:
@@ -56,9 +40,14 @@ def resume_file(directory: Path) -> Path | None:
 
 
 def _lags_behind(directory: Path, step: int, former_step: int) -> bool:
-    """Whether a run has only the former checkpoint. One that is gone, has ended or went on by itself hasn't."""
+    """Whether a run has only the former checkpoint. One that is gone or damaged, has ended
+    or went on by itself hasn't.
+    """
     files = [directory / "checkpoints" / name for name in (RESUME, FORMER)]
-    steps = {step_of(path) for path in files if path.exists()}
+    try:
+        steps = {step_of(path) for path in files if path.exists()}
+    except DamagedRunError:  # nobody goes on with it
+        return False
     return former_step in steps and step not in steps
 
 
@@ -73,13 +62,13 @@ def settle(directory: Path) -> Path | None:
 
 def step_of(path: Path) -> int:
     """Of a checkpoint, of which nothing else is read."""
-    with safe_open(path, framework="np") as file:
-        return int(file.metadata()["step"])
+    with reading(path):
+        return int(tensors_metadata(path)["step"])
 
 
 def _notes(path: Path) -> dict[str, Any]:
-    with safe_open(path, framework="np") as file:
-        return dict(json.loads(file.metadata().get("notes", "{}")))
+    with reading(path):
+        return dict(json.loads(tensors_metadata(path).get("notes", "{}")))
 
 
 def conclude_ready(directory: Path) -> bool:
@@ -88,13 +77,11 @@ def conclude_ready(directory: Path) -> bool:
     Its results count where those of all others are ready too; else they are forgotten, and come out again. The
     caller holds the directory's lock.
     """
-    ready = directory / READY
-    if ready.exists():
-        said = json.loads(ready.read_text(encoding="utf-8"))
+    if said := read_ready(directory):
         if all(_is_ready(directory.parent / name) for name in said["together"]):
-            write_json(directory / "run.json", said["info"])
+            write_sealed(directory / "run.json", said["info"])
         else:
-            ready.unlink()
+            (directory / READY).unlink()
     if _status(directory) not in FINISHED:
         return False
     clean_up(directory)
@@ -106,8 +93,10 @@ def _is_ready(directory: Path) -> bool:
 
 
 def _status(directory: Path) -> str:
-    path = directory / "run.json"
-    return str(json.loads(path.read_text(encoding="utf-8"))["status"]) if path.exists() else ""
+    try:
+        return str(read_info(directory).get("status"))
+    except (FileNotFoundError, DamagedRunError):
+        return ""
 
 
 def clean_up(directory: Path) -> None:
@@ -115,5 +104,5 @@ def clean_up(directory: Path) -> None:
     shutil.rmtree(directory / "arrays" / "chunks", ignore_errors=True)
     checkpoints = directory / "checkpoints"
     served: Sequence[Path] = [checkpoints / RESUME, checkpoints / FORMER, *checkpoints.glob("stage_*.safetensors")]
-    for path in [*served, directory / READY, directory / "metrics.jsonl"]:
+    for path in [*served, directory / READY, directory / LOG]:
         path.unlink(missing_ok=True)

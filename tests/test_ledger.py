@@ -1,22 +1,27 @@
-"""Attempts at a run: the latest counts, and force never writes over one that has ended."""
+"""Attempts at a run: the latest counts, force never writes over one that has ended, and looking changes nothing."""
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from atml_exp.errors import ConfigError
 from atml_exp.ledger import look_up
+from atml_exp.lock import Lock
+from atml_exp.runs import metrics_table
 
 
 def attempt(tmp_path, name, status):
     directory = tmp_path / "runs" / name
     directory.mkdir(parents=True)
     (directory / "run.json").write_text(json.dumps({"run_id": "abc", "status": status}))
-    (directory / "metrics.parquet").touch()
+    (directory / "config.yaml").write_text("seed: 0\n")
+    pq.write_table(metrics_table([]), directory / "metrics.parquet")
 
 
 def found(tmp_path, force=False):
     entry = look_up(tmp_path, "abc", force=force)
+    assert entry.damage == ()
     return entry.directory.name, entry.attempt, entry.finished
 
 
@@ -45,13 +50,37 @@ def test_another_run_with_the_same_beginning_is_another_run(tmp_path):
     assert found(tmp_path) == ("abc", 1, False)
 
 
-@pytest.mark.parametrize(("lost", "message"), [("metrics", "metrics.parquet is not there"), ("info", "is damaged")])
-def test_a_damaged_run_is_neither_returned_nor_trained_over(tmp_path, lost, message):
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("lost", ["metrics.parquet", "config.yaml"])
+def test_a_damaged_run_is_neither_finished_nor_gone_on_with_and_is_named(tmp_path, lost, force):
     attempt(tmp_path, "abc", "complete")
-    if lost == "metrics":
-        (tmp_path / "runs" / "abc" / "metrics.parquet").unlink()
-        assert found(tmp_path, force=True) == ("abc-2", 2, False)
-    else:
-        (tmp_path / "runs" / "abc" / "run.json").write_text("{")
-    with pytest.raises(ConfigError, match=message):
-        found(tmp_path)
+    (tmp_path / "runs" / "abc" / lost).unlink()
+    before = sorted(tmp_path.rglob("*"))
+    entry = look_up(tmp_path, "abc", force=force)
+    assert (entry.directory.name, entry.finished, entry.damage) == ("abc", False, (f"{lost}: is missing",))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_json_that_cannot_be_read_is_named(tmp_path):
+    attempt(tmp_path, "abc", "complete")
+    (tmp_path / "runs" / "abc" / "run.json").write_text("{")
+    entry = look_up(tmp_path, "abc")
+    assert not entry.finished
+    assert entry.damage[0].startswith("run.json: can't be read (JSONDecodeError: ")
+
+
+def test_what_somebody_is_training_is_not_called_damaged(tmp_path):
+    attempt(tmp_path, "abc", "running")
+    (tmp_path / "runs" / "abc" / "config.yaml").unlink()
+    lock = Lock(tmp_path / "runs" / "abc")
+    assert found(tmp_path) == ("abc", 1, False)
+    lock.release()
+    assert look_up(tmp_path, "abc").damage == ("config.yaml: is missing",)
+
+
+def test_a_run_of_a_newer_version_is_refused_by_name(tmp_path):
+    attempt(tmp_path, "abc", "complete")
+    path = tmp_path / "runs" / "abc" / "run.json"
+    path.write_text(json.dumps({"run_id": "abc", "status": "complete", "format_version": 3}))
+    with pytest.raises(ConfigError, match=r"abc: made by a newer atml_exp: format 3; this one reads 1 and 2"):
+        look_up(tmp_path, "abc")

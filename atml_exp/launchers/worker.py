@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from atml_exp.errors import ConfigError
+from atml_exp.errors import SAID, ConfigError
 from atml_exp.identity import run_id
 from atml_exp.launchers.devices import own_device
 from atml_exp.ledger import look_up
@@ -75,7 +75,7 @@ def _enter(directory: str) -> None:
 def reason_of(error: BaseException) -> str:
     """One line: what can be put right speaks for itself, the rest begins with its type."""
     lines = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    return lines if isinstance(error, ConfigError) else f"{type(error).__name__}: {lines}"
+    return lines if isinstance(error, SAID) else f"{type(error).__name__}: {lines}"
 
 
 def outcome(config: DictConfig, reason: str = "", *, reused: bool = False) -> RunResult:
@@ -85,6 +85,9 @@ def outcome(config: DictConfig, reason: str = "", *, reused: bool = False) -> Ru
         entry = look_up(config.output_dir, name, force=config.force)
     except ConfigError as error:
         return RunResult(name, Path(config.output_dir) / "runs" / name, "failed", False, {}, str(error))
+    if entry.damage:
+        reason = reason or f"{entry.directory} is damaged: {'; '.join(entry.damage)}"
+        return RunResult(name, entry.directory, "failed", False, {}, reason)
     run = Run(entry.directory)
     if not entry.finished and not reused:
         return RunResult(name, entry.directory, "failed", False, {}, reason)
