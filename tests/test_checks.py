@@ -7,10 +7,8 @@ import torch
 from torch import nn
 
 from atml_exp.checks import _same_picture, check_dataset, check_probe
-from atml_exp.compose import compose
+from atml_exp.contract import check_probes_of
 from atml_exp.data import Dataset, Split
-from atml_exp.job import build_job
-from atml_exp.probe import OPTIMISER
 
 PROBES = sorted(p.stem for p in (Path(__file__).parents[1] / "configs" / "probe").glob("*.yaml"))
 
@@ -69,24 +67,7 @@ OF_OTHERS = {
 @pytest.mark.parametrize("name", PROBES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_probe_keeps_the_contract(name, dtype):
-    overrides = [*OF_OTHERS.get(name, OF_A_NET), f"dtype={dtype}"]
-    job = build_job(compose([f"probe=[{name}]", *overrides]))
-    parameters = sum(p.numel() for p in job.model.parameters())
-    state = {"square": torch.ones(parameters), "mean": torch.ones(parameters), "step": torch.tensor(5)}
-    state["mistakes"] = torch.tensor(3.0)
-    checked = [p for p in job.probes.values() if p.reads in {None, OPTIMISER}]
-    assert checked
-    for probe in checked:
-        data = job.data if probe.split == "both" else getattr(job.data, probe.split)
-        more = (state,) if probe.reads == OPTIMISER else ()
-        alone = bool(more) and not getattr(probe.fn.func, "of_model_and_points", False)
-
-        def measured(model, data, fn=probe.fn, more=more, alone=alone):
-            return fn(*more) if alone else fn(model, data, *more)
-
-        values = check_probe(measured, job.model, data)
-        assert values
-        assert all(isinstance(key, str) for key in values)
+    check_probes_of([f"probe=[{name}]", *OF_OTHERS.get(name, OF_A_NET), f"dtype={dtype}"])
 
 
 def zero_parameters(model, data):

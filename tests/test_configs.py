@@ -1,28 +1,19 @@
 """Every file below configs/ composes, is valid and runs at the smallest scale; experiments say what to expect."""
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from atml_exp.compose import compose
-from atml_exp.runner import run
-from atml_exp.runs import Run, find_runs
-from atml_exp.validate import validate
+from atml_exp.contract import check_found, check_header, check_options, check_runs
+from atml_exp.runs import find_runs
+from atml_exp.testing import CASES, POINTS, SMALL, TINY_MLP, tried_out
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
 
-SMALL = ("device=cpu", "progress=false", "recipe.steps=2", "recipe.evaluate_every=end")
-TINY_MLP = ("model=mlp", "model.width=4", "probe=[]")
-POINTS = ("dataset=gaussian_mixture", "dataset.num_train=100", "dataset.num_test=20", *TINY_MLP)
 IMAGE_FILES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 TABLE_FILES = ("adult", "compas", "german_credit")
-FEW_IMAGES = ("dataset=cifar10", "dataset.root=.", "recipe.batch_size=8", "probe=[]")
-LONG_ENOUGH = "recipe.steps=60"
-"""For a fit of the fractal dimension, which needs some points."""
-
+FEW_IMAGES = ("dataset=cifar10", "dataset.root=.")
 NEEDED = {
     "inclusion": ("dataset/wrapper=[random_inclusion]", "dataset.wrapper.random_inclusion.num_train=90"),
     "label_fit": ("dataset/wrapper=[label_noise]",),
@@ -34,21 +25,6 @@ NEEDED = {
     "adversarial_initialisation": ("recipe.pretrain=1",),
 }
 """What else a probe or a recipe needs."""
-
-CASES: dict[str, Callable[[str], tuple[str, ...]]] = {
-    "": lambda _: ("model.width=4", LONG_ENOUGH),
-    "dataset": lambda name: (*TINY_MLP, "loss=mse", f"dataset={name}", "recipe.batch_size=8", *_root(name)),
-    "dataset/wrapper": lambda name: (*TINY_MLP, f"+dataset/wrapper={name}"),
-    "model": lambda name: (f"model={name}", *FEW_IMAGES),
-    "loss": lambda name: (*TINY_MLP, f"loss={name}", "dataset=two_moons"),
-    "optimiser": lambda name: (*POINTS, f"optimiser={name}"),
-    "optimiser/schedule": lambda name: (*POINTS, f"+optimiser/schedule={name}"),
-    "probe": lambda name: (*POINTS, f"probe=[{name}]", LONG_ENOUGH, *NEEDED.get(name, ())),
-    "recipe": lambda name: (*POINTS, f"recipe={name}", *NEEDED.get(name, ())),
-    "logger": lambda name: (*POINTS, f"logger=[{name}]"),
-    "experiment": lambda name: (f"experiment={name}", "model.width=4"),
-}
-"""How the files of each folder are tried out."""
 
 NO_DATA = ("dataset=no_data", "loss=value", "model=quadratic", "optimiser=gd", "device=cpu", "progress=false")
 PERCEPTRON = ("loss=perceptron", "optimiser=perceptron", "recipe=perceptron", *SMALL)
@@ -85,8 +61,13 @@ ALONE = {
 """Instead, for those that have no steps or no data."""
 
 
-def _root(name: str) -> tuple[str, ...]:
-    return ("dataset.root=.",) if name in (*IMAGE_FILES, *TABLE_FILES) else ()
+def _own(group: str, name: str) -> tuple[str, ...]:
+    """What a file needs besides what `tried_out` gives those of its group."""
+    if group == "dataset":
+        return ("dataset.root=.",) if name in (*IMAGE_FILES, *TABLE_FILES) else ()
+    if group in ("probe", "recipe"):
+        return NEEDED.get(name, ())
+    return {"model": FEW_IMAGES, "experiment": ("model.width=4",)}.get(group, ())
 
 
 HYDRAS = [path for path in FILES if path.startswith("hydra/")]
@@ -132,19 +113,7 @@ def test_every_file_composes_is_valid_and_runs(path, tmp_path, monkeypatch, requ
         request.getfixturevalue("write_mnist" if "MNIST" in class_name else "write_cifar")(class_name)
     if name in TABLE_FILES:
         request.getfixturevalue("write_table")(name)
-    config = compose(ALONE.get(path, (*SMALL, *CASES[group](name))))
-    validate(config)
-    (result,) = run([config])
-    done = Run(result.directory)
-    assert done.status == "complete"
-    assert done.info["probe_failures"] == {}
-    assert set(config.probe) <= {metric.partition("/")[0] for metric in done.metrics.name} | recorded(done)
-    assert {"train/loss", "test/loss"} <= set(done.metrics.name)
-
-
-def recorded(done: Run) -> set[str]:
-    """Probes that recorded arrays."""
-    return {path.name.partition(".")[0] for path in (done.directory / "arrays").glob("*")}
+    check_runs(ALONE.get(path) or tried_out(group, name, _own(group, name)))
 
 
 EXPERIMENTS = [path for path in FILES if path.startswith("experiment/")]
@@ -152,13 +121,15 @@ EXPERIMENTS = [path for path in FILES if path.startswith("experiment/")]
 
 @pytest.mark.parametrize("path", EXPERIMENTS + FIGURES)
 def test_a_header_gives_paper_command_expected_number_and_duration(path):
-    text = (CONFIGS / f"{path}.yaml").read_text(encoding="utf-8")
-    header = re.match(r"(#.*\n)+", text)[0]
-    said = dict(re.findall(r"^# (\w+): +(.+)$", header, re.MULTILINE))
-    assert "https://" in said["paper"]
-    group, _, name = path.partition("/")
-    assert said["command"] == (
-        f"atml-exp experiment={name}" if group == "experiment" else f"atml-figures make {name}"
-    )
-    assert re.search(r"\d", said["expected"])
-    assert re.search(r"\d+ (s|min|h) on ", said["duration"])
+    check_header(CONFIGS / f"{path}.yaml", path.partition("/")[0])
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.startswith(("optimiser/", "recipe/"))])
+def test_the_options_of_a_signature_are_stated(path):
+    """Of datasets and models their own tests say so."""
+    check_options(CONFIGS / f"{path}.yaml", path.rpartition("/")[0])
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "/" in path and path not in HYDRAS])
+def test_a_name_is_its_files(path):
+    check_found(path.rpartition("/")[0], CONFIGS / f"{path}.yaml")

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from atml_exp.fields import NonNegative
+from atml_exp.fields import NonNegative, Positive
 from atml_exp.optimisers.noisy_gd import gradient_noise
 from atml_exp.optimisers.optimiser import Gradient, State, axpy, decayed
 from atml_exp.optimisers.sgd import SGD
@@ -23,6 +23,7 @@ class AveragedSGD(SGD):
     averaging, Theorem 1).
     """
 
+    learning_rate: Positive = 0.05
     noise_std: NonNegative = 0.0
 
     def init(self, w: Tensor) -> State:

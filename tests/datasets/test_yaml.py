@@ -1,12 +1,10 @@
 """Every dataset's YAML states exactly the options of its function, at their defaults, and vice versa."""
 
-import inspect
-from importlib import import_module
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
-from pydantic import TypeAdapter
+
+from atml_exp.contract import check_options
 
 FOLDER = Path(__file__).parents[2] / "configs" / "dataset"
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -26,15 +24,4 @@ def test_every_dataset_and_wrapper_has_a_yaml():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_options_are_the_signatures(path):
-    node = OmegaConf.to_container(OmegaConf.load(path))
-    if path.parent.name == "wrapper":
-        node = node[path.stem]
-        assert node.pop("_partial_") is True
-    module, _, name = node.pop("_target_").rpartition(".")
-    assert module.endswith(f".{path.stem}")
-    parameters = inspect.signature(getattr(import_module(module), name)).parameters.values()
-    options = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
-    assert node.keys() == options.keys()
-    for key, p in options.items():
-        assert p.default in (p.empty, node[key])
-        TypeAdapter(p.annotation).validate_python(node[key])
+    check_options(path, path.parent.relative_to(FOLDER.parent).as_posix())

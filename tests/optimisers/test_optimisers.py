@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from atml_exp.compose import choices_of
+from atml_exp.contract import check_optimiser_of
 from atml_exp.errors import ConfigError
 from atml_exp.layout import Layout
 from atml_exp.optimisers.adam import Adam
@@ -84,6 +86,11 @@ def test_two_replicas_with_their_own_hyperparameters_equal_each_alone(ours):
     both = run(stack([ours, other], like=W0), w=torch.stack([W0, 2 * W0]))
     torch.testing.assert_close(both[0], run(ours), rtol=1e-13, atol=0)
     torch.testing.assert_close(both[1], run(other, w=2 * W0), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("name", choices_of("optimiser"))
+def test_every_rule_keeps_the_contract(name):
+    check_optimiser_of(["probe=[]", f"optimiser={name}"])
 
 
 def test_gradient_descent_on_a_quadratic_is_the_product_of_its_factors():
