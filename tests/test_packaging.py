@@ -50,7 +50,7 @@ def test_the_wheel_holds_every_config_and_module_and_nothing_else_at_the_top(whe
 
 
 def test_what_the_package_reads_at_run_time_is_in_the_wheel(wheel: Path) -> None:
-    kept = {".css", ".html", ".js", ".json", ".svg", ".mplstyle", ".txt", ".typed"}
+    kept = {".css", ".html", ".js", ".json", ".svg", ".mplstyle", ".txt", ".typed", ".template"}
     files = {p.relative_to(ROOT).as_posix() for p in (ROOT / "atml_exp").rglob("*") if p.suffix in kept}
     assert files <= set(zipfile.ZipFile(wheel).namelist())
 
