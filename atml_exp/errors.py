@@ -1,12 +1,24 @@
 """What a user can put right: shown as one message, without a traceback."""
 
+import os
+import traceback
 from pathlib import Path
 from typing import Self
 
 __all__ = ["SAID", "ConfigError", "DamagedRunError", "DiskError", "OutOfMemoryError", "RunBusyError", "exit_code"]
 
 
-class ConfigError(ValueError):
+class _Said(Exception):
+    """In a notebook too the message is all that is shown; HYDRA_FULL_ERROR=1 shows tracebacks."""
+
+    def _render_traceback_(self, *_: object) -> list[str]:
+        """The lines that IPython prints of an error that nobody catches."""
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            return traceback.format_exception(self)
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ConfigError(_Said, ValueError):
     """A configuration that can't run; the message names the key, the value and what is allowed."""
 
 
@@ -27,15 +39,15 @@ class DamagedRunError(ConfigError):
         return error
 
 
-class RunBusyError(RuntimeError):
+class RunBusyError(_Said, RuntimeError):
     """Another process is training this very run."""
 
 
-class DiskError(RuntimeError):
+class DiskError(_Said, RuntimeError):
     """The output folder's disk is full, or can't be written any more; what was saved stands and is gone on with."""
 
 
-class OutOfMemoryError(RuntimeError):
+class OutOfMemoryError(_Said, RuntimeError):
     """A single run doesn't fit in memory."""
 
 

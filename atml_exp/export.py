@@ -14,7 +14,7 @@ from atml_exp.masks import prunable
 from atml_exp.recorder import Checkpoint
 from atml_exp.runs import Run
 
-__all__ = ["Naming", "export", "plain_state"]
+__all__ = ["Naming", "checkpoint_of", "export", "plain_state"]
 
 Naming = Literal["dense", "prune"]
 SUFFIXES = (".pt", ".safetensors")
@@ -60,13 +60,14 @@ def export(directory: str | Path, file: str | Path, naming: Naming = "dense", st
         raise ConfigError(f"{file}: exists already; name a new file")
     if not path.parent.is_dir():
         raise ConfigError(f"{file}: there is no folder {path.parent}")
-    state = plain_state(_checkpoint(Run(directory), step).model, naming)
+    state = plain_state(checkpoint_of(Run(directory), step).model, naming)
     save = save_file if path.suffix == ".safetensors" else torch.save
     write_atomically(path, lambda temporary: save(state, temporary))
     return path
 
 
-def _checkpoint(run: Run, step: int | None) -> Checkpoint:
+def checkpoint_of(run: Run, step: int | None = None) -> Checkpoint:
+    """A run's last checkpoint, or that of a step. ConfigError where there is none."""
     found = {checkpoint.step: checkpoint for checkpoint in map(Checkpoint, run.with_checkpoints())}
     if step is None:
         return found[max(found)]

@@ -39,6 +39,16 @@ class Made:
     num_runs: int
     num_reused: int
 
+    @property
+    def png(self) -> Path:
+        """The picture; .svg, .pdf and .csv lie beside it."""
+        return self.folder / f"{self.folder.name}.png"
+
+    def _repr_html_(self) -> str:
+        from atml_exp.inline import figure_html
+
+        return figure_html(self.png, self.claims)
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -21,7 +21,7 @@ from atml_exp.runs import Run
 from atml_exp.settings import Settings
 from atml_exp.validate import validate
 
-__all__ = ["probe_run"]
+__all__ = ["probe_run", "rebuild"]
 
 LONGEST = 32
 
@@ -42,12 +42,20 @@ def probe_run(directory: str | Path, overrides: Sequence[str] = ()) -> pd.DataFr
     """
     run = Run(directory)
     run.with_checkpoints()
-    config = _config_for(run, overrides)
-    validate(config)
-    job = build_job(config)
+    job = rebuild(run, overrides)
     _check_recorded(run, job.probes)
     rows = [(step, *named) for path in run.checkpoints for step, named in _measured(run, job, Checkpoint(path))]
     return pd.DataFrame(rows, columns=["step", "name", "value"])
+
+
+def rebuild(run: Run, overrides: Sequence[str] = ()) -> Job:
+    """A run's job as it was before training: the model with its initial weights. overrides: as in `probe_run`.
+
+    The job sends nothing to loggers.
+    """
+    config = _config_for(run, overrides)
+    validate(config)
+    return build_job(config)
 
 
 def _measured(run: Run, job: Job, checkpoint: Checkpoint) -> Iterator[tuple[int, tuple[str, float]]]:

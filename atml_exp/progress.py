@@ -15,9 +15,12 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
+from atml_exp.jupyter import NotebookBar, in_jupyter
+
 __all__ = ["Display", "Progress", "SweepProgress"]
 
 _REDRAW = 0.1
+_NOTEBOOK_REDRAW = 0.2
 _PLAIN_INTERVAL = 10.0
 
 
@@ -29,8 +32,9 @@ class Progress:
                 progress.update(step + 1, {"train/loss": loss})
 
     In a terminal the bar is redrawn ten times a second, with speed, time left and the numbers in `postfix`; the
-    terminal is restored however the block is left. Elsewhere a line is printed at each tenth of the way and
-    after ten seconds without one. What can't be written to any more, a terminal that was closed, is let be.
+    terminal is restored however the block is left. In a notebook a bar in the cell's output is redrawn five times a
+    second, unless a stream is given. Elsewhere a line is printed at each tenth of the way and after ten seconds
+    without one. What can't be written to any more, a terminal that was closed, is let be.
 
     total_steps: the step at which training ends (a resumed run starts at a later one than 0).
     stream: standard error unless given. The speed is the mean since the first update.
@@ -50,7 +54,8 @@ class Progress:
         self._total, self._description = total_steps, description
         self._unit, self._per = unit, per
         self._stream, self._enabled = stream or sys.stderr, enabled
-        self._bar: Bar | None = None
+        self._notebook = stream is None and in_jupyter()
+        self._bar: _Bar | None = None
         self._interval = _PLAIN_INTERVAL
         self._first: tuple[int, float] | None = None
         self._shown = -1
@@ -58,11 +63,10 @@ class Progress:
         self._due_time = self._due_step = math.inf if not enabled else -math.inf
 
     def __enter__(self) -> Self:
-        if self._enabled and self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
-            self._interval = _REDRAW
-            self._bar = _bar(self._stream)
-            self._bar.add_task(self._description, total=self._total, text="")
-            self._bar.start()
+        if self._enabled and self._notebook:
+            self._interval, self._bar = _NOTEBOOK_REDRAW, NotebookBar(self._description, self._total)
+        elif self._enabled and self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
+            self._interval, self._bar = _REDRAW, _TerminalBar(self._stream, self._description, self._total)
         return self
 
     def update(self, step: int, postfix: Mapping[str, float]) -> None:
@@ -76,22 +80,24 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._enabled and self._last and self._last[0] != self._shown:
+            if self._enabled and self._last and (self._notebook or self._last[0] != self._shown):
                 with suppress(OSError):
-                    self._show(*self._last)
+                    self._show(*self._last, ended=True)
         finally:
             if self._bar is not None:
                 with suppress(OSError):
                     self._bar.stop()
 
-    def _show(self, step: int, postfix: Mapping[str, float]) -> None:
+    def _show(self, step: int, postfix: Mapping[str, float], *, ended: bool = False) -> None:
         now = time.perf_counter()
         self._due_time, self._due_step = now + self._interval, self._next_mark(step)
         starting = self._first is None
         self._first = self._first or (step, now)
         numbers = "  ".join(f"{name} {value:.3g}" for name, value in postfix.items())
         if self._bar is not None:
-            self._draw(self._bar, step, f"{self._pace(step, now)}\n{numbers}")
+            pace = "" if ended and self._notebook else self._pace(step, now)  # a notebook is kept as it was left
+            self._bar.draw(step, f"{self._counted(step)}{pace}\n{numbers}")
+            self._shown = step
         elif not starting or step >= self._total:  # a first line would say nothing
             self._print(step, f"{numbers and '  '}{numbers}{self._pace(step, now)}")
 
@@ -112,11 +118,6 @@ class Progress:
 
     def _counted(self, step: int) -> str:
         return f"{step // self._per}/{self._total // self._per}"
-
-    def _draw(self, bar: Bar, step: int, text: str) -> None:
-        bar.update(bar.task_ids[0], completed=step, text=f"{self._counted(step)}{text}")
-        bar.refresh()
-        self._shown = step
 
     def _print(self, step: int, text: str) -> None:
         share = 100 * step // max(self._total, 1)
@@ -196,6 +197,28 @@ class _Part:
     ) -> None:
         if kind is None:
             self._sweep.end(self._models)
+
+
+class _Bar(Protocol):
+    """What is redrawn in place."""
+
+    def draw(self, done: int, text: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class _TerminalBar:
+    def __init__(self, stream: TextIO, description: str, total: int) -> None:
+        self._bar = _bar(stream)
+        self._bar.add_task(description, total=total, text="")
+        self._bar.start()
+
+    def draw(self, done: int, text: str) -> None:
+        self._bar.update(self._bar.task_ids[0], completed=done, text=text)
+        self._bar.refresh()
+
+    def stop(self) -> None:
+        self._bar.stop()
 
 
 def _bar(stream: TextIO) -> Bar:

@@ -36,6 +36,14 @@ class Run:
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.directory)!r})"
+
+    def _repr_html_(self) -> str:
+        from atml_exp.inline import run_html
+
+        return run_html(self)
+
     @cached_property
     def info(self) -> dict[str, Any]:
         """run.json. FileNotFoundError where there is none; ConfigError where a newer version wrote it."""
