@@ -290,10 +290,10 @@ def _name(fn: Any) -> str:
 
 def _suited_losses(data: Dataset) -> str:
     """The choices of the group `loss` that are defined for the dataset."""
-    from atml_exp.search_path import configs_directory
+    from atml_exp.search_path import configs_folders
 
     suited = []
-    for path in sorted((configs_directory() / "loss").glob("*.yaml")):
+    for path in sorted(path for folder in configs_folders() for path in (folder / "loss").glob("*.yaml")):
         target = OmegaConf.to_container(OmegaConf.load(path))["_target_"]  # type: ignore[call-overload,index]
         if not _misfit(locate(target), data):
             suited.append(f"loss={path.stem}")

@@ -5,6 +5,8 @@ from textwrap import dedent
 
 import pytest
 
+from atml_exp import figure_cli
+from atml_exp.catalogue import catalogue
 from atml_exp.runs import Run
 from atml_exp.schema import locate, schema_of
 from atml_exp.search_path import installed_packages
@@ -67,6 +69,34 @@ FILES = {
         recipe:
           steps: 4
           batch_size: 20
+        """,
+    "course/configs/figure/norms.yaml": """
+        title: Norms
+        topic: Homework
+        text: They grow.
+        papers: []
+        module: course.norms
+        base: [experiment=homework, "seed=0,1", dtype=float64]
+        sweeps: {both: []}
+        scales: {smoke: {}, laptop: {}}
+        """,
+    "course/norms.py": """
+        from atml_exp.figures.claim import Claim, by_seed
+        from atml_exp.figures.panels import band, last_values, rows
+        from atml_exp.figures.style import new_slide, slide
+
+        @slide()
+        def draw(table):
+            figure = new_slide()
+            axes = figure.subplots()
+            band(axes, rows(table, "norm/weights"), "step", "black")
+            axes.set_xlabel("step")
+            axes.set_ylabel("norm")
+            return figure
+
+        def claims(table):
+            last = last_values(rows(table, "norm/weights"))
+            return [Claim("we", "a norm is positive", by_seed(last, lambda t: t["value"].min()), ">=", 0)]
         """,
     "course-1.0.dist-info/METADATA": """
         Metadata-Version: 2.1
@@ -157,6 +187,19 @@ def test_its_values_and_fits_are_validated_like_ours(command, installed_course):
     message = command("dataset=digits", "probe=[norm]").message
     assert "probe = norm: is for binary, but dataset = digits is a classification task with 10 classes" in message
     assert "did you mean spirals?" in command("dataset=spiral").message
+
+
+def test_its_figures_are_found_made_and_shown_like_ours(installed_course, capsys, tmp_path):
+    assert figure_cli.main(["make", "norms", "scale=smoke", *SMALL]) == 0
+    assert "norms: 2 runs, 0 of them there already\n         holds" in capsys.readouterr().out
+    assert figure_cli.main(["list", "norms"]) == 0
+    assert "Norms (Homework)" in capsys.readouterr().out
+    assert "norms" in [entry.name for entry in catalogue("figure")]
+    assert figure_cli.main(["gallery"]) == 0
+    assert "They grow." in "".join(p.read_text() for p in (tmp_path / "outputs" / "gallery").rglob("*.html"))
+    assert figure_cli.main(["make", "norm"]) == 2
+    assert "figure norm: there is none" in (said := capsys.readouterr().err)
+    assert "did you mean norms?" in said
 
 
 def test_without_trust_its_code_is_not_run(command, course, tmp_path):
