@@ -146,6 +146,7 @@ class RunWriter:
         self.resumed = self._read_resume()
         self.seconds_before = self.resumed.seconds if self.resumed else 0.0
         needs = self.resumed.needs if self.resumed else {}
+        self._is_shared, self._has_former = True, False
         self._counts: dict[str, int] = dict(needs.get("arrays", {}))
         self._there: list[str] = list(needs.get("checkpoints", ()))
         path, data = self.directory / "config.yaml", config_yaml.encode()
@@ -222,9 +223,11 @@ class RunWriter:
         until all of them have theirs, and `forget_former` is called. notes: read again as `resumed.notes`.
         """
         self._flush_arrays(step)
+        more = dict(notes or {})
         if together:
-            keep_former(self.directory)
-        more = {**(notes or {}), **({"together": list(together)} if together else {})}
+            self._has_former = keep_former(self.directory) if self._is_shared else self._has_former
+            more |= {"together": list(together), "first": not self._has_former}
+            self._is_shared = False
         path = self._checkpoints / RESUME
         words: dict[str, Any] = {"of": self._label(path), "notes": more, "needs": self._needs(step)}
         Checkpoint.save(path, model, optimiser, step=step, seconds=self.seconds, **words)
@@ -232,6 +235,7 @@ class RunWriter:
     def forget_former(self) -> None:
         """All runs of the population have their new checkpoint."""
         (self._checkpoints / FORMER).unlink(missing_ok=True)
+        self._is_shared = True
 
     def leave_stage(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
         """What a stage that ended at `step` left, for a run that is cut off in a later one."""

@@ -20,29 +20,34 @@ from atml_exp.seals import tensors_metadata
 __all__ = ["clean_up", "conclude_ready", "keep_former", "resume_file", "settle", "step_of"]
 
 
-def keep_former(directory: Path) -> None:
-    """Before a new checkpoint is written. A former one that is there still is the last that all have."""
+def keep_former(directory: Path) -> bool:
+    """Before a new checkpoint is written, where all have the last one: it stays. Whether there is one."""
     resume, former = (directory / "checkpoints" / name for name in (RESUME, FORMER))
-    if resume.exists() and not former.exists():
+    if resume.exists():
         os.replace(resume, former)
+    return former.exists()
 
 
 def resume_file(directory: Path) -> Path | None:
     """The checkpoint that a run goes on from: the latest that all runs of its population have; None without one."""
     resume, former = (directory / "checkpoints" / name for name in (RESUME, FORMER))
-    if not former.exists():
-        return resume if resume.exists() else None
+    before = former if former.exists() else None
     if not resume.exists():
-        return former
-    steps = step_of(resume), step_of(former)
-    others = [directory.parent / name for name in _notes(resume).get("together", ())]
-    return former if any(_lags_behind(other, *steps) for other in others) else resume
+        return before
+    notes = _notes(resume)
+    if before is None and not notes.get("first"):
+        return resume
+    steps = step_of(resume), 0 if before is None else step_of(before)
+    others = [directory.parent / name for name in notes.get("together", ())]
+    return before if any(_lags_behind(other, *steps) for other in others) else resume
 
 
 def _lags_behind(directory: Path, step: int, former_step: int) -> bool:
-    """Whether a run has only the former checkpoint. One that is gone or damaged, has ended
-    or went on by itself hasn't.
+    """Whether a run has only the former checkpoint (0: there was none). One that is gone or damaged, has ended or
+    went on by itself hasn't.
     """
+    if former_step == 0 and not any((directory / "checkpoints").glob("resume*")):
+        return _status(directory) == "running"
     files = [directory / "checkpoints" / name for name in (RESUME, FORMER)]
     try:
         steps = {step_of(path) for path in files if path.exists()}
@@ -56,7 +61,8 @@ def settle(directory: Path) -> Path | None:
     path, (resume, former) = resume_file(directory), (directory / "checkpoints" / n for n in (RESUME, FORMER))
     if path == former:
         os.replace(former, resume)
-    former.unlink(missing_ok=True)
+    for rest in (former, *([resume] if path is None else [])):
+        rest.unlink(missing_ok=True)
     return None if path is None else resume
 
 

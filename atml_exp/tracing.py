@@ -153,12 +153,17 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _close(a: Any, b: Any) -> bool:
+    """Whether all numbers agree; those of a replica that has diverged, and is gone on with, may not be finite."""
     return all(
-        torch.allclose(x, y, rtol=_tolerance(x), atol=_tolerance(x) * float(y.abs().max()), equal_nan=True)
+        torch.allclose(x, y, rtol=_tolerance(x), atol=_tolerance(x) * _largest(y), equal_nan=True)
         if isinstance(x, Tensor) and x.is_floating_point() and x.numel()
         else True
         for x, y in zip(pytree.tree_leaves(a), pytree.tree_leaves(b), strict=True)
     )
+
+
+def _largest(x: Tensor) -> float:
+    return float(x.nan_to_num(0, 0, 0).abs().max())
 
 
 def _tolerance(x: Tensor) -> float:
