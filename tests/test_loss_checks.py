@@ -27,6 +27,10 @@ class WrongGradient(torch.autograd.Function):
         (o,) = ctx.saved_tensors
         return 2 * o.softmax(1) * g[:, None]
 
+    @staticmethod
+    def jvp(ctx, t):  # asked for, and not what is wrong first
+        return t.sum(1)
+
 
 def test_a_loss_that_keeps_it_passes():
     check_loss(cross_entropy, 3, Y)
