@@ -160,15 +160,17 @@ CASES: Mapping[str, Callable[[str], tuple[str, ...]]] = {
 
 
 def tried_out(group: str, name: str, own: Sequence[str] = ()) -> list[str]:
-    """The overrides of the smallest run that uses a YAML, with its own after them.
+    """The overrides of the smallest run that uses a YAML, with its own after them; see `overridden`.
 
     >>> tried_out("recipe", "train", ["dataset=two_moons"])[-3:]
     ['probe=[]', 'recipe=train', 'dataset=two_moons']
+    >>> [line for line in tried_out("recipe", "memorise") if line.startswith("recipe")]  # it has no steps
+    ['recipe=memorise']
     """
     from atml_exp.figure_spec import overridden
 
     of_group = CASES[group](name) if group in CASES else (*POINTS, f"+{group}={name}")
-    return overridden([*SMALL, *of_group], own)
+    return overridden(overridden(SMALL, of_group), own)
 
 
 def _pytest() -> Any:

@@ -41,7 +41,7 @@ def test_what_a_block_begins_and_ends_with_is_in_the_file(head, options):
 def test_all_of_the_project_is_on_the_page_but_what_says_nothing():
     shown = {path for path in FILES if path.is_relative_to(TEMPLATES)}
     left_out = {path.name for path in TEMPLATES.rglob("*") if path.is_file()} - {path.name for path in shown}
-    assert left_out == {"__init__.py.template", ".gitignore.template", "balanced_layers.yaml.template"}
+    assert left_out == {"__init__.py.template", ".gitignore.template"}
 
 
 def test_the_commands_named_in_the_text_are_there():
@@ -63,4 +63,4 @@ def test_the_checks_named_in_the_text_are_public():
 
 def test_every_kind_of_thing_has_its_section():
     sections = re.findall(r"^## An? (\w+)$", TEXT, re.MULTILINE)
-    assert set(sections) | {"experiment", "logger"} == {group for group in KINDS.values() if "/" not in group}
+    assert set(sections) | {"logger"} == {group for group in KINDS.values() if "/" not in group}

@@ -180,7 +180,8 @@ def test_a_new_project_works_in_a_clean_environment(clean, tmp_path):
     assert re.search(r"= 29 passed", said)
     assert said.count(" holds ") == 3
     assert "balance/layer_1" in said
-    assert (tmp_path / "outputs" / "gallery" / "index.html").exists()
+    gallery = (tmp_path / "outputs" / "gallery" / "index.html").read_text(encoding="utf-8")
+    assert "A conservation law of ReLU nets" in gallery
     where = "import atml_exp, spiral_lab; print(atml_exp.__file__, spiral_lab.__file__)"
     ran = subprocess.run([clean / "bin" / "python", "-c", where], cwd=clean, capture_output=True, text=True)
     ours, theirs = ran.stdout.split()

@@ -143,11 +143,12 @@ def test_overrides_are_what_a_yaml_is_tried_out_with(project):
 
 
 def test_other_kinds_of_things_are_tried_out_too(project):
-    """A model, a loss, an optimiser and a schedule: ours under another name."""
+    """A model, a loss, an optimiser, a schedule and a recipe without steps: ours under another name."""
     for group, name, text in (
         ("model", "flat", "_target_: atml_exp.models.linear.linear\n_partial_: true\n"),
         ("loss", "squares", "_target_: atml_exp.losses.mse.mse\n_partial_: true\n"),
         ("optimiser", "plain", "_target_: atml_exp.optimisers.sgd.SGD\nlearning_rate: 0.1\nweight_decay: 0.0\n"),
+        ("recipe", "once", "_target_: atml_exp.recipes.least_squares.least_squares\n_partial_: true\n"),
         ("optimiser/schedule", "slow", "slow:\n  _target_: atml_exp.optimisers.schedules.constant.constant\n"),
     ):
         file = project / project.name / "configs" / group / f"{name}.yaml"
@@ -157,6 +158,8 @@ def test_other_kinds_of_things_are_tried_out_too(project):
         the(project, kept)()
     for runs in ("model/flat-runs", "loss/squares-runs", "optimiser/plain-runs", "optimiser/schedule/slow-runs"):
         the(project, runs)()
+    linear = {"recipe/once": ["model=linear", "loss=mse"]}
+    the(project, "recipe/once-runs", overrides=linear)()
     with pytest.raises(AssertionError, match=r"flat\.yaml doesn't state bias, initial_scale, initialisation"):
         the(project, "model/flat-options")()
 
