@@ -1,8 +1,8 @@
 """A laboratory for the question: why do neural networks work?
 
-`runs, frame = atml_exp.run(["model=mlp", "seed=range(8)"])` trains; `atml_exp.load("outputs")` gives all runs as one
-table; `atml_exp.figure("edge_of_stability")` makes a lecture figure; `model, data = atml_exp.restore(runs[0])` has a
-trained model back, for the probes, which are plain functions in `atml_exp.probes`.
+`runs, frame = atml_exp.run(["model=mlp", "seed=range(8)"])` trains; `atml_exp.load("outputs")` gives all runs as a
+table; `atml_exp.figure("edge_of_stability")` makes a lecture figure; `model, data = atml_exp.restore(runs[0])` has
+a trained model back, for the probes: plain functions in `atml_exp.probes`.
 """
 
 from typing import Any

@@ -51,9 +51,9 @@ def run(
 
         runs, frame = atml_exp.run(["model=mlp", "seed=range(8)"])
 
-    overrides: as on the command line, a list or one line; several values, `seed=0,1` or `seed=range(8)`, are a sweep,
-    whose jobs train together where they can be stacked. output_dir: in place of `outputs`. reports: write each run's
-    report.html, a second or two each.
+    overrides: as on the command line, a list or one line; several values, `seed=0,1` or `seed=range(8)`, are a
+    sweep, whose jobs train together where they can be stacked. output_dir: in place of `outputs`. reports: write
+    each run's report.html, a second or two each.
 
     The jobs of a sweep that fail stop no other; a warning says which and why, and `status` in the table is
     `failed`. The error of a job by itself is raised. Raises ConfigError, before any training and with one message,
