@@ -90,6 +90,8 @@ def conclude_ready(directory: Path) -> bool:
             (directory / READY).unlink()
     if _status(directory) not in FINISHED:
         return False
+    for leftover in directory.rglob(".*.partial"):
+        leftover.unlink()
     clean_up(directory)
     return True
 
