@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from atml_exp.compose import compose, dead_end, parse
-from atml_exp.errors import ConfigError
+from atml_exp.errors import ConfigError, DamagedRunError
 from atml_exp.job import Job, build_job
 from atml_exp.probe import OPTIMISER, Probe, measure, reason, scalars_and_arrays
 from atml_exp.recorder import Checkpoint
@@ -38,7 +38,8 @@ def probe_run(directory: str | Path, overrides: Sequence[str] = ()) -> pd.DataFr
     number of elements as `name[size]`. A probe that fails on a checkpoint is a warning with its reason, as in
     training.
 
-    Raises ConfigError where the directory holds no run or no checkpoint, or an override isn't one of a probe's.
+    Raises ConfigError where the directory holds no run or no checkpoint, or an override isn't one of a probe's;
+    DamagedRunError where a file isn't what the run has written.
     """
     run = Run(directory)
     run.with_checkpoints()
@@ -71,6 +72,8 @@ def _measured(run: Run, job: Job, checkpoint: Checkpoint) -> Iterator[tuple[int,
     for name, probe in job.probes.items():
         try:
             values = scalars_and_arrays(name, measure(probe, job.model, state, job.data, recorded))
+        except DamagedRunError:
+            raise
         except Exception as error:
             logging.getLogger("atml_exp").warning(
                 "probe %s failed at step %d: %s", name, checkpoint.step, reason(error)
@@ -90,19 +93,18 @@ def _entries(name: str, array: Tensor) -> Iterator[tuple[str, float]]:
 
 def _check_recorded(run: Run, probes: Mapping[str, Probe]) -> None:
     """A run can't be asked for what it hasn't recorded while it trained."""
-    there = {path.name.removesuffix(".npz").replace(".", "/", 1) for path in run.directory.glob("arrays/*.npz")}
-    there |= {path.name.replace(".", "/", 1) for path in run.directory.glob("arrays/chunks/*")}
+    there = run.array_names
     for name, probe in probes.items():
         if probe.reads not in (None, OPTIMISER) and probe.reads not in there:
             raise ConfigError(
                 f"probe.{name}.reads = {probe.reads}: this run hasn't recorded it; "
-                f"allowed: {', '.join(sorted(there)) or 'probes that read nothing recorded'}"
+                f"allowed: {', '.join(there) or 'probes that read nothing recorded'}"
             )
 
 
 def _config_for(run: Run, overrides: Sequence[str]) -> DictConfig:
     """The run's config with the probes, device and trusted packages that the overrides ask for."""
-    config = OmegaConf.merge(asdict(Settings()), OmegaConf.load(run.directory / "config.yaml"))
+    config = OmegaConf.merge(asdict(Settings()), OmegaConf.create(run.config_yaml))
     assert isinstance(config, DictConfig)
     config.logger = {}
     texts = dict(parse(overrides))
