@@ -119,7 +119,9 @@ def _sweep_jobs(overrides: list[str]) -> list[list[str]]:
 
 
 def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
-    """Validates every job before the first trains. A sweep's are also built, on the CPU, and let go of again."""
+    """Validates every job before the first trains. A sweep's are also built, on the CPU, and let go of again; damaged
+    runs are moved to quarantine all at once, before each worker would find its own.
+    """
     from atml_exp.launchers.objective import check_objective
     from atml_exp.validate import validate
 
@@ -128,11 +130,14 @@ def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
         check_objective(config)
     if sweep:
         from atml_exp.job import build_job
+        from atml_exp.ledger import look_up
+        from atml_exp.quarantine import quarantine_damaged
 
         datasets: dict[str, Any] = {}
         for config in configs:
             config.device = "cpu"
-            build_job(config, datasets)
+        ids = [build_job(config, datasets).id for config in configs]
+        quarantine_damaged(look_up(c.output_dir, i, force=c.force) for c, i in zip(configs, ids, strict=True))
 
 
 def _hand_over() -> int:
