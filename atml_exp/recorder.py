@@ -191,7 +191,7 @@ class RunWriter:
             records = self._arrays.setdefault(name, [])
             if records and len(records) * records[0][1].nbytes >= LIMIT:
                 self._flush(name, step)
-            records.append((step, value.numpy().copy()))
+            self._arrays[name].append((step, value.numpy().copy()))
 
     def recorded(self, name: str) -> np.ndarray:
         """All values of an array so far, (T, …); KeyError with the names that there are."""
@@ -367,16 +367,19 @@ class RunWriter:
             self._flush(name, step)
 
     def _flush(self, name: str, step: int) -> None:
-        """A chunk is named by a step, as is the checkpoint that it may belong to, and holds what came before."""
+        """A chunk is named by a step, as is the checkpoint that it may belong to, and holds what came before.
+
+        Ctrl-C in here leaves the records in memory and uncounted: written again, the chunk is the same.
+        """
         records = self._arrays[name]
         before = [record for record in records if record[0] < step]
         if before:
             steps, values = zip(*before, strict=True)
             path = self._folder(name) / f"{step:08d}.npz"
             after = self._counts.get(path.parent.name, 0)
-            self._counts[path.parent.name] = after + len(before)
+            left, count = records[len(before) :], after + len(before)  # of the step itself: recorded anew
             write_chunk(path, np.array(steps), np.stack(values), of=self._label(path), after=after)
-            records[:] = records[len(before) :]  # what was recorded at the step itself is recorded anew
+            self._arrays[name], self._counts[path.parent.name] = left, count
 
     def _array_names(self) -> list[str]:
         on_disk = {d.name.replace(".", "/", 1) for d in self._chunks.glob("*") if d.is_dir()}
