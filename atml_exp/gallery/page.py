@@ -19,7 +19,7 @@ GENERATOR = '<meta name="generator" content="atml-figures gallery">'
 
 TOPICS = (
     "ML basics",
-    "Convex optimisation and stability",
+    "Linear classifiers and convex optimisation",
     "Neural nets",
     "Why SGD works",
     "Neural collapse",

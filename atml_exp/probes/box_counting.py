@@ -53,6 +53,8 @@ class BoxCounting:
 def box_counting(points: torch.Tensor, *, num_components: PositiveInt = 2) -> dict[str, Value]:
     """The box-counting dimension of recorded points (T, …), projected onto their `num_components` principal axes.
 
+        N(ε) ∝ ε^−dim
+
     A projection reads at most `num_components`, and less than the set itself where that is of a higher dimension:
     it says how the path fills that plane, and nothing of the space. Returns `dimension`, `residual`, `reliable` (1
     or 0) and `explained`, the fraction of the variance within the plane, and the arrays of the fit, `divisions` and

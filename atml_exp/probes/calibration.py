@@ -41,6 +41,8 @@ def calibration(
 ) -> dict[str, Value]:
     """Calibration of the softmax on `data` (of the sigmoid where there is one output), in float64, eval mode.
 
+        ECE = Σ_b (n_b/N) |accuracy_b − confidence_b|
+
     `expected_error`: see `expected_calibration_error`. `confidence`, `accuracy`: means over all examples;
     `overconfidence` is their difference. `error_if_calibrated`: what the expected error would be on average of a
     perfectly calibrated model with these confidences, by `error_if_calibrated`: the estimator's bias, to be drawn

@@ -77,6 +77,8 @@ def fractal_dimension(
 ) -> dict[str, Value]:
     """PH₀ dimension and E_α of recorded points (T, …), such as the weights of the last T steps: see `ph_dimension`.
 
+        E_α(n) = Σ_e |e|^α ∝ n^(1 − α/dim)
+
     metric: `euclidean` for weights, `mean_absolute` for losses or errors of single examples (ρ_S, 0–1 metric).
     Returns `dimension`, `slope`, `residual`, `reliable` (1 or 0; the reason is in the report); `weighted_sum`, E_α
     of all T points, `num_points`, how many of them are different; and the arrays of the fit, `sizes` (S,) and

@@ -45,6 +45,9 @@ def landscape(
 ) -> dict[str, Value]:
     """Slices of the mean loss over `data` through the weights, along random directions, in eval mode.
 
+        f(a, b) = L(w + a d + b d′)
+        d_ij ← d_ij ‖w_ij‖/‖d_ij‖
+
     Li, Xu, Taylor, Studer & Goldstein 2018 (Visualizing the loss landscape of neural nets): a Gaussian direction is
     rescaled filter by filter to the weights, so that a net and its copy with rescaled layers look the same; see
     `filter_normalised`. Coordinate 1 is then a move as long, in every filter, as its weights. `none`: directions of

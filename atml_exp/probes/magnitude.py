@@ -80,6 +80,9 @@ def trajectory_magnitude(
 ) -> dict[str, Value]:
     """Magnitudes of recorded points (T, …) from a small scale to √N, N = len(data) (Andreeva et al. 2024).
 
+        Mag(s) = Σ_ij (Z⁻¹)_ij
+        Z_ij = exp(−s d(x_i, x_j))
+
     points: weights with the metric `euclidean`, losses or errors of single examples with `mean_absolute`.
     Returns `sqrt_n` and `positive_sqrt_n`, of the scale √N; `small` and `positive_small`, of the scale `small`;
     `num_points`, how many different points there are; `error_bound` and `cholesky` (1: no scale needed the

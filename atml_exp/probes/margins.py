@@ -18,6 +18,8 @@ __all__ = ["margins", "output_margins"]
 def margins(model: nn.Module, data: Split, *, quantile: Fraction = 0.1) -> dict[str, Value]:
     """The margins of `data`, normalised and not; the model in eval mode, quantiles in float64.
 
+        m = (o_y − max_{c ≠ y} o_c)/Π_l ‖W_l‖₂
+
     `min` and `quantile`, of the margins of `output_margins` over all examples; negative where a label is missed.
     The quantile stands for the minimum where single examples shouldn't decide (Jiang et al. 2020 take 0.1).
     `normalised_min`, `normalised_quantile`: divided by Π‖W_l‖₂ (see `atml_exp.probes.norms`), so that a net that is

@@ -21,6 +21,8 @@ def membership(
 ) -> dict[str, Value]:
     """How well training examples (members) are told from test examples by their loss ℓ; eval mode, float64.
 
+        TPR − FPR = P(ℓ ≤ t | member) − P(ℓ ≤ t | other)
+
     An attack says 'member' or not; its advantage is TPR − FPR, the share of members found less that of others taken
     for members. `auc`: the probability that a member's loss is the smaller one, ties counted half. `advantage`: of
     'member where ℓ ≤ t' at the best t, known to no attacker: an upper end. `mean_loss_advantage`: at t = the mean

@@ -28,6 +28,11 @@ PARKED = 2**25
 def collapse_of(model: nn.Module, data: Split) -> dict[str, Value]:
     """NC1–NC4 of a model on `data`, in eval mode: `neural_collapse` of the input of its last linear layer.
 
+        NC1 = tr(Σ_W Σ_B†)/C
+        NC2 = mean_{c ≠ c′} |cos(μ_c − μ_G, μ_{c′} − μ_G) + 1/(C − 1)|
+        NC3 = ‖W/‖W‖_F − Ṁᵀ/‖Ṁ‖_F‖_F
+        NC4 = P(argmax_c (w_c·h + b_c) ≠ argmin_c ‖h − μ_c‖)
+
     Besides, as arrays, `cosines_means` and `cosines_weights` (C, C): between the centred class means, and between
     the rows of the classifier; off the diagonal −1/(C−1) at collapse, and 1 between two classes that have merged
     (minority collapse: Fang, He, Long & Su 2021, Exploring deep neural networks via layer-peeled model).

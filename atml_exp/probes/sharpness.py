@@ -71,6 +71,8 @@ def sharpness(
 ) -> dict[str, Value]:
     """λ_max of ∇²L for the mean loss L over all of `data`, the model in eval mode.
 
+        λ_max = max_{‖v‖ = 1} vᵀ∇²L v
+
     Gradient descent with step size η is stable on a quadratic while λ_max < 2/η (Cohen et al. 2021, Gradient
     descent on neural networks typically occurs at the edge of stability).
 

@@ -40,6 +40,10 @@ def spectrum(
 ) -> dict[str, Value]:
     """Top k eigenvalues, trace and spectral density of ∇²L, L the mean loss over `data`, the model in eval mode.
 
+        ∇²L v_i = λ_i v_i
+        p(λ) = (1/P) Σ_i δ(λ − λ_i)
+        tr ∇²L = E[zᵀ∇²L z]
+
     All from one block Lanczos run (see `hessian_spectrum`, whose options these are), in the parameters' dtype, the
     vectors in float64. num_examples: how many examples, drawn by `seed`; None: all of them.
 

@@ -14,6 +14,8 @@ __all__ = ["overlap", "subspace_drift"]
 def subspace_drift(points: Tensor) -> dict[str, Value]:
     """Overlap of the latest of recorded subspaces (T, k, P), bases of orthonormal rows, with earlier ones.
 
+        ‖A Bᵀ‖²_F/k = tr(P_a P_b)/k
+
     overlap_previous, overlap_first: see `overlap`; with the reading before (left out at the first), and the first.
     chance: k/P, the mean overlap of random subspaces. angle_previous: the largest principal angle to the reading
     before, in degrees: 90 where some direction has been lost altogether.

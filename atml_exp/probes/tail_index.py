@@ -68,6 +68,8 @@ def tail_index(increments: Any, block_size: int) -> TailIndex:
 def tail_index_of_steps(points: Tensor, *, block_size: PositiveInt = 20) -> dict[str, Value]:
     """`tail_index` of the steps between recorded points (T, …), such as the weights of the last steps.
 
+        1/α̂ = (mean log|Y| − mean log|X|)/log K₁
+
     The mean step is taken off, which would read as a drift; coordinates in which some step didn't move at all (dead
     units, pixels that are always 0) are left out. With a constant step size and without momentum, what is left is
     the mini-batches' noise, so far as the weights stay where the gradient is nearly the same.
