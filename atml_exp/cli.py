@@ -119,8 +119,8 @@ def _sweep_jobs(overrides: list[str]) -> list[list[str]]:
 
 
 def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
-    """Validates every job before the first trains. A sweep's are also built, on the CPU, and let go of again, and its
-    damaged runs are moved to quarantine all at once, before each worker would find its own.
+    """Validates every job before the first trains. A sweep's are also built, on the CPU, and let go of again;
+    its damaged runs are moved to quarantine all at once, before each worker would find its own.
     """
     from atml_exp.launchers.objective import check_objective
     from atml_exp.validate import validate

@@ -1,6 +1,7 @@
 """`atml-exp-probe` on a run's checkpoints: the numbers of the training, bit for bit, and clear refusals."""
 
 import csv
+import json
 import shutil
 
 import pytest
@@ -82,8 +83,17 @@ def test_a_probe_that_fails_is_a_warning_and_the_others_are_measured(probe_comma
     assert "probe fractal_dimension failed at step 0: ValueError: " in caplog.text
 
 
+def of_format_1(directory, target, *without):
+    """A copy that lacks some files, which format 1 doesn't list."""
+    copy = shutil.copytree(directory, target, ignore=shutil.ignore_patterns(*without))
+    info = json.loads((copy / "run.json").read_bytes())
+    former = {k: v for k, v in info.items() if k not in ("files", "checksum")} | {"format_version": 1}
+    (copy / "run.json").write_text(json.dumps(former))
+    return copy
+
+
 def test_a_run_recorded_before_a_setting_existed_can_be_measured(probe_command, trained, tmp_path):
-    old = shutil.copytree(trained.directory, tmp_path / "old")
+    old = of_format_1(trained.directory, tmp_path / "old")
     lines = (old / "config.yaml").read_text().splitlines(keepends=True)
     (old / "config.yaml").write_text("".join(line for line in lines if not line.startswith("force:")))
     assert probe_command(old, "probe=sharpness").code == 0
@@ -110,7 +120,7 @@ def test_what_cannot_be_measured_is_one_message(probe_command, trained, argument
 
 
 def test_a_probe_that_reads_what_was_not_recorded_is_refused(probe_command, trained, tmp_path):
-    bare = shutil.copytree(trained.directory, tmp_path / "bare", ignore=shutil.ignore_patterns("*.npz"))
+    bare = of_format_1(trained.directory, tmp_path / "bare", "*.npz")
     message = probe_command(bare, "probe=fractal_dimension").message
     assert "probe.fractal_dimension.reads = trajectory/weights: this run hasn't recorded it" in message
 
@@ -124,5 +134,5 @@ def test_a_probe_that_does_not_fit_the_runs_task_is_refused(probe_command, tmp_p
 
 def test_a_directory_without_a_run_or_a_checkpoint_is_refused(probe_command, trained, tmp_path):
     assert "nowhere: not a run directory" in probe_command("nowhere").message
-    bare = shutil.copytree(trained.directory, tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors"))
+    bare = of_format_1(trained.directory, tmp_path / "bare", "*.safetensors")
     assert "bare: holds no checkpoint;" in probe_command(bare).message
