@@ -85,9 +85,17 @@ class WandbLogger:
         self._open.log({name: wandb.Image(Image.open(BytesIO(png)))}, step=self._step)
 
     def finish(self, status: str) -> None:
-        if self._run is not None:
+        if self._run is None:
+            return
+        try:
             self._run.summary["status"] = status
             self._run.finish(exit_code=0 if status in ("complete", "diverged") else 1)
+        except ConnectionError:  # its process is gone, which it would say again at the end of ours
+            import wandb
+
+            with contextlib.suppress(Exception):
+                wandb.teardown()
+            raise
 
     @property
     def _open(self) -> "wandb.Run":

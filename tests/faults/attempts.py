@@ -1,8 +1,8 @@
 """A process that has imported everything, and trains in children of its own: an attempt costs a fork, no import.
 
-`python attempts.py kills run|fused COUNT FOLDER` and `python attempts.py writes run|fused EVERY FOLDER` cut trainings
-off, go on with them, and print what was seen as JSON. The process itself never trains, since threads that training
-starts don't survive a fork.
+`python attempts.py kills run|fused COUNT FOLDER` and `python attempts.py writes run|fused EVERY FOLDER` cut
+trainings off, go on with them, and print what was seen as JSON. The process itself never trains, since threads that
+training starts don't survive a fork.
 """
 
 import importlib
@@ -29,13 +29,13 @@ from atml_exp.environment import environment
 from atml_exp.errors import SAID, exit_code
 from atml_exp.observer import Observer
 from atml_exp.recorder import RunWriter
-from atml_exp.runs import Run, find_runs
+from atml_exp.runs import find_runs
 from atml_exp.signals import until_stopped
 
 INTERVAL = 0.02
 COMMON = (
     "dataset=gaussian_mixture", "model.width=4", "recipe.batch_size=16", "recipe.evaluate_every=10it",
-    "probe=[trajectory]", "probe.trajectory.start=0it", "probe.trajectory.every=2it", "progress=false", "device=cpu",
+    "device=cpu", "probe=[trajectory]", "probe.trajectory.start=0it", "probe.trajectory.every=2it", "progress=false",
 )  # fmt: skip
 KILLS = ("recipe.steps=100", "checkpoint.keep=40it", f"checkpoint.interval={INTERVAL}")
 WRITES = ("recipe.steps=3", "checkpoint.keep=2it", "checkpoint.interval=0")
@@ -122,27 +122,32 @@ def deadly(original, write):
 def attempt(folder, configs, *, kill=None, delay=0.0, prepare=watch, action=None):
     """Trains in a child; the signal that ended it, negative, or its exit code; and what it said on stderr."""
     SHARED.clear()
-    said = folder / "stderr"
+    said, action = folder / "stderr", action or partial(trained, configs)
     child = os.fork()
     if child == 0:
         try:
-            for name in ("SIGINT", "SIGTERM"):
-                signal.signal(
-                    getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
-                )
             os.chdir(folder)
             os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background ignores it
             prepare()
-            os._exit(until_stopped(action or partial(trained, configs)))
+            os._exit(until_stopped(partial(entered, action)))
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(70)
     if kill is not None:
+        while SHARED.phase < 0:
+            time.sleep(0.0005)
         time.sleep(delay)
         os.kill(child, kill)
     status = os.waitpid(child, 0)[1]
     return os.waitstatus_to_exitcode(status), said.read_text()
+
+
+def entered(action):
+    """The command, from its first moment to its last."""
+    SHARED.phase = 0
+    os._exit(action())
 
 
 def trained(configs, max_replicas=None):

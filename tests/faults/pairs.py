@@ -1,4 +1,4 @@
-"""Two processes that ask for the same runs at once. `python pairs.py FOLDER` prints what became of them, as JSON."""
+"""Two processes that ask for the same runs at once. `python pairs.py FOLDER` prints what became of them."""
 
 import json
 import os

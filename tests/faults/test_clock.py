@@ -13,8 +13,8 @@ from atml_exp.runner import run
 from atml_exp.runs import Run
 
 PACKAGE = Path(atml_exp.__file__).parent
-WALL = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "datetime.now", "datetime.today", "date.today",
-        "datetime.utcnow", "os.path.getmtime", "os.path.getctime"}  # fmt: skip
+WALL = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "datetime.now", "datetime.today",
+        "date.today", "datetime.utcnow", "os.path.getmtime", "os.path.getctime"}  # fmt: skip
 SHOWN = {"runner.py", "figure_make.py", "quarantine.py"}
 """They write down when something was made, for people to read."""
 

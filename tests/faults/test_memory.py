@@ -36,8 +36,7 @@ def limited(monkeypatch, error, room, step=0, never_fits=None):
     return tried
 
 
-@pytest.mark.parametrize("error", REASONS, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("step", [0, 7])
+@pytest.mark.parametrize(("error", "step"), zip(REASONS, (0, 7, 0), strict=True), ids=lambda v: type(v).__name__)
 def test_halved_until_it_fits_the_numbers_are_the_same(tmp_path, monkeypatch, error, step):
     whole = run(configs(tmp_path / "whole", 5), keep_going=True, reports=False)
     tried = limited(monkeypatch, error, room=1, step=step)
@@ -63,10 +62,8 @@ def test_a_single_run_that_does_not_fit_is_one_message(command, tmp_path, monkey
     ended = command(*SMALL)
     (directory,) = (tmp_path / "outputs" / "runs").iterdir()
     assert (ended.code, Run(directory).status) == (1, "failed")
-    assert ended.err == (
-        f"atml-exp: run {directory.name}: doesn't fit in the memory of cpu: 9 TB; a smaller model, batch or dataset "
-        "does\n"
-    )
+    why = "doesn't fit in the memory of cpu: 9 TB; a smaller model, batch or dataset does"
+    assert ended.err == f"atml-exp: run {directory.name}: {why}\n"
 
 
 def test_in_a_notebook_it_is_an_error_with_that_message(tmp_path, monkeypatch):
