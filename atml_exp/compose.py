@@ -18,10 +18,11 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from atml_exp.errors import ConfigError
+from atml_exp.foreign import check_hydra, check_search_path, check_trust
 from atml_exp.schema import nearest
 from atml_exp.search_path import configs_directory, register_search_path
 from atml_exp.settings import GROUPS
@@ -94,16 +95,20 @@ def _with_values(
 ) -> DictConfig:
     """The config that Hydra composes, made from that of the group choices alone: 30 times faster for a sweep."""
     parsed = parse(overrides)
+    check_search_path(parsed)
     choices = find(*_searched(parsed))
     choosing = [
-        t for t, o in parsed if o.key_or_group in choices or "/" in o.key_or_group or _is_hydras(o.key_or_group)
+        t
+        for t, o in parsed
+        if o.key_or_group in (*choices, "trusted_packages") or "/" in o.key_or_group or _is_hydras(o.key_or_group)
     ]
     values = [o for t, o in parsed if t not in choosing]
     config = copy.deepcopy(chosen(*choosing))
     try:
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
     except (HydraException, OmegaConfBaseException):
-        return _compose(overrides, config_name, find)  # which says what is wrong
+        config = _compose(overrides, config_name, find)  # which says what is wrong
+    check_trust(config, parsed)
     return config
 
 
@@ -135,9 +140,12 @@ def _compose(overrides: list[str], config_name: str, find: Callable[..., Choices
         _check_choice(text, override, choices)
     _check_additions(parsed, choices)
     try:
-        return hydra_compose(config_name, overrides)
+        config = hydra_compose(config_name, overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, overrides, config_name, list(choices))) from error
+    with open_dict(config):
+        check_hydra(config.pop("hydra"), overrides)
+    return config
 
 
 def parse(overrides: Sequence[str]) -> list[tuple[str, Override]]:

@@ -1,8 +1,8 @@
 """Configs from elsewhere: what they may make Hydra itself run, before a job's config is looked at.
 
-Hydra makes its launcher, its sweeper and callbacks of `_target_`s, Python's logging its handlers of `class` and `()`,
-and `pkg://` imports a package. So these, too, name trusted packages only. Which packages are trusted besides is said
-on the command line: a config can't vouch for itself.
+Hydra makes its launcher, its sweeper and callbacks of `_target_`s, Python's logging its handlers of `class` and
+`()`, and `pkg://` imports a package. So these, too, name trusted packages only. Which packages are trusted besides
+is said on the command line: a config can't vouch for itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +71,12 @@ def _check_leaf(path: str, key: str, value: Any, trusted: Sequence[str], said: s
     elif "logging" in path.split(".")[1] and key in ("class", "()") and "$" not in str(value):
         if not _is_below(str(value), [*LOGGING, *trusted]):
             raise _untrusted(f"{path} = {value}", str(value), LOGGING)
-    elif key in BY_NAME and value and path.startswith(("hydra.launcher.", "hydra.sweeper.")) and not _said(path, said):
+    elif (
+        key in BY_NAME
+        and value
+        and path.startswith(("hydra.launcher.", "hydra.sweeper."))
+        and not _said(path, said)
+    ):
         raise ConfigError(f"{path} = {value}: runs code, and a config says so; allowed: on the command line")
 
 

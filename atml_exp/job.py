@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from atml_exp.build import instantiate
+from atml_exp.build import building, instantiate
 from atml_exp.data import Dataset, Split
 from atml_exp.device import choose_device
 from atml_exp.identity import run_id
@@ -20,6 +20,7 @@ from atml_exp.population import Loss
 from atml_exp.probe import Probe, Value
 from atml_exp.probes.performance import performance
 from atml_exp.seeds import derive, seeded_globally
+from atml_exp.soundness import check_sound, doubts
 from atml_exp.targets import carried
 from atml_exp.train import Schedules
 from atml_exp.validate import check_fit
@@ -29,7 +30,7 @@ __all__ = ["Job", "build_dataset", "build_job", "build_model"]
 
 @dataclass(frozen=True)
 class Job:
-    """One run, built but not started."""
+    """One run, built but not started. warnings: what to know of its data before its numbers are believed."""
 
     id: str
     config: DictConfig
@@ -43,6 +44,7 @@ class Job:
     schedules: Schedules
     probes: Mapping[str, Probe]
     loggers: Sequence[Any]
+    warnings: Sequence[str] = ()
 
     @property
     def seed(self) -> int:
@@ -74,7 +76,8 @@ def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
     optimiser = make(_without(config.optimiser, "schedule"))
     probes = _readers_last({name: make(node) for name, node in config.probe.items()})
     check_fit(data, loss_fn, probes, _batch_size(resolved, optimiser), resolved["recipe"])
-    carried([data.train], [loss_fn])  # refuses what the labels can't carry
+    with building("loss"):
+        carried([data.train], [loss_fn])  # refuses what the labels can't carry
     return Job(
         id=run_id(config),
         config=config,
@@ -88,6 +91,7 @@ def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
         schedules=[make(node) for node in (config.optimiser.get("schedule") or {}).values()],
         probes=probes,
         loggers=[instantiate(node, tuple(config.trusted_packages)) for node in config.logger.values()],
+        warnings=_as_made(config, device, dtype, built)[1],
     )
 
 
@@ -122,15 +126,29 @@ def _batch_size(resolved: Mapping[str, Any], optimiser: Any) -> int | None:
 
 def build_dataset(config: DictConfig, device: torch.device, dtype: torch.dtype, built: dict[str, Any]) -> Dataset:
     """The dataset on its device, corrupted in the config's order by wrappers seeded with the run's seed."""
-    trusted = tuple(config.trusted_packages)
+    data, _ = _as_made(config, device, dtype, built)
+    wrappers = config.dataset.get("wrapper") or {}
+    for name, wrapper in wrappers.items():
+        with building(f"dataset.wrapper.{name}"):
+            make = _made(wrapper, tuple(config.trusted_packages), built)
+            data = make(data, derive(int(config.seed), "wrapper", name))
+    if wrappers:
+        check_sound(data)
+    return data
+
+
+def _as_made(
+    config: DictConfig, device: torch.device, dtype: torch.dtype, built: dict[str, Any]
+) -> tuple[Dataset, list[str]]:
+    """The dataset without wrappers, and what is doubtful of it: both found once for all jobs that share it."""
     node = _without(config.dataset, "wrapper")
     key = f"{json.dumps(OmegaConf.to_container(node, resolve=True), default=str)}{device}{dtype}"
     if key not in built:
-        built[key] = instantiate(node, trusted).to(device, dtype)
-    data = built[key]
-    for name, wrapper in (config.dataset.get("wrapper") or {}).items():
-        data = _made(wrapper, trusted, built)(data, derive(int(config.seed), "wrapper", name))
-    return data
+        data = instantiate(node, tuple(config.trusted_packages)).to(device, dtype)
+        check_sound(data)
+        built[key] = data, doubts(data)
+    found: tuple[Dataset, list[str]] = built[key]
+    return found
 
 
 def build_model(
@@ -144,7 +162,7 @@ def build_model(
     marked = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
     num_outputs = getattr(marked, "num_outputs", None) or data.num_targets
     given = [data.train] if is_of_training_set(make) else []
-    with seeded_globally(int(config.seed), "initialisation", *([draw] if draw else [])):
+    with building("model"), seeded_globally(int(config.seed), "initialisation", *([draw] if draw else [])):
         return make(data.input_shape, num_outputs, *given)
 
 

@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(message: str) -> int:
-    print(f"atml-exp-probe: {message}", file=sys.stderr)
+    text = message.replace("\n", "\n  ")
+    print(f"atml-exp-probe: {text}", file=sys.stderr)
     return 2
 
 

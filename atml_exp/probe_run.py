@@ -107,6 +107,7 @@ def _config_for(run: Run, overrides: Sequence[str]) -> DictConfig:
     config = OmegaConf.merge(asdict(Settings()), OmegaConf.create(run.config_yaml))
     assert isinstance(config, DictConfig)
     config.logger = {}
+    config.trusted_packages = []  # a run directory, perhaps from elsewhere, can't vouch for itself
     texts = dict(parse(overrides))
     for text, override in texts.items():
         key = override.key_or_group

@@ -15,6 +15,8 @@ import numpy as np
 import yaml
 from matplotlib.figure import Figure
 
+from atml_exp.build import check_target
+from atml_exp.errors import ConfigError
 from atml_exp.figures.style import svg
 from atml_exp.files import write_text
 from atml_exp.pictures import curves, generic
@@ -29,7 +31,6 @@ from atml_exp.pictures.recorded import (
     wilson,
 )
 from atml_exp.runs import Run
-from atml_exp.search_path import installed_packages
 from atml_exp.system import TITLES
 from atml_exp.typeset import math, typeset, update_rule
 
@@ -111,11 +112,11 @@ def _picture(run: Run, name: str, path: str) -> Picture:
 
 def _trusted_module(run: Run, path: str) -> Any:
     """The module of a dotted path in our package, one that offers configs, or one that the config trusts."""
-    module = path.rpartition(".")[0]
-    trusted = ("atml_exp", *installed_packages(), *(run.config.get("trusted_packages") or ()))
-    if not any(f"{module}.".startswith(f"{package}.") for package in trusted):
-        raise ValueError(f"{path} is in none of the trusted packages: {', '.join(trusted)}")
-    return import_module(module)
+    try:
+        check_target(path, tuple(run.config.get("trusted_packages") or ()))
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("_target_ = ")) from error
+    return import_module(path.rpartition(".")[0])
 
 
 # Header and summary
@@ -371,7 +372,7 @@ def _reproduce(run: Run) -> str:
     machine = [[str(k), str(v)] for k, v in (run.info.get("machine") or {}).items() if v]
     versions = [*_flat(run.info.get("versions")), *machine, ["git", _git(run.info.get("git"))]]
     if run.info.get("determinism"):
-        versions.append(["equal numbers", str(run.info["determinism"])])
+        versions.append(["equal numbers", _determinism(run.info["determinism"])])
     rows = [["run", run.id], ["seed", str(run.config.get("seed", "—"))], *versions]
     config = yaml.safe_dump(json.loads(json.dumps(run.config)), sort_keys=False, allow_unicode=True)
     return f"""<section id="reproduce"><h2>Reproduce</h2>
@@ -394,3 +395,8 @@ def _git(git: Mapping[str, Any] | None) -> str:
     if not git or not git.get("commit"):
         return "not in a repository"
     return f"{str(git['commit'])[:12]}{' with uncommitted changes' if git.get('dirty') else ''}"
+
+
+def _determinism(said: Any) -> str:
+    """The level and where it holds; of older runs a sentence."""
+    return f"{said.get('level')} on {said.get('for')}" if isinstance(said, Mapping) else str(said)

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from atml_exp.build import instantiate
 from atml_exp.disk import disk_error, is_of_disk
 from atml_exp.divergence import is_climbing, step_size
-from atml_exp.environment import command, environment
+from atml_exp.environment import command, determinism, environment
 from atml_exp.errors import ConfigError, DiskError, OutOfMemoryError, RunBusyError
 from atml_exp.grouping import batch_sizes, group_key, is_out_of_memory, population_size
 from atml_exp.integrity import LOG, READY
@@ -106,6 +106,8 @@ def run(
     """
     built: dict[str, Any] = {}
     jobs = [build_job(c, built) for c in configs]
+    for text in dict.fromkeys(f"dataset {j.data.name}: {text}" for j in jobs for text in j.warnings):
+        log.warning("%s", text)
     pending = {j.id: _Pending(j, _entry(j)) for j in jobs}
     quarantine_damaged(p.entry for p in pending.values())
     missing = _missing(pending.values(), retry_failed)
@@ -425,6 +427,7 @@ def _record(member: _Pending, group: str | None, open_writers: ExitStack) -> Rec
     """A writer that holds the run's directory until the stack is left, and loggers that have been started."""
     job, entry = member.job, member.entry
     info = _info(job, entry)
+    info |= _sittings(entry.directory, info)
     writer = RunWriter(entry.directory, info, OmegaConf.to_yaml(job.config, resolve=True), lock=member.lock)
     open_writers.callback(writer.close)
     loggers = [Guarded(logger) for logger in job.loggers]
@@ -453,10 +456,35 @@ def _info(job: Job, entry: Entry) -> dict[str, Any]:
         "process": os.getpid(),
         "command": command(),
         **environment(),
+        "determinism": determinism(job.device.type),
+        "warnings": list(job.warnings),
         "system": describe(job),
         "num_classes": job.data.num_classes,
         "config": dict(job.resolved),
     }
+
+
+def _sittings(directory: Path, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a run goes on with another torch, number of threads or device than before: those of each sitting."""
+    step = _resume_step(directory)
+    if step == 0:
+        return {}
+    before = Run(directory).info
+    past = before.get("sittings") or [_sitting(before)]
+    if all(sitting == _sitting(info) for sitting in past):
+        return {}
+    log.warning(
+        "run %s goes on from step %d with %s, and began with %s: the last digits may differ from one sitting's",
+        directory.name,
+        step,
+        *(", ".join(f"{k} {v}" for k, v in sitting.items()) for sitting in (_sitting(info), past[0])),
+    )
+    return {"sittings": [*past, _sitting(info)]}
+
+
+def _sitting(info: Mapping[str, Any]) -> dict[str, Any]:
+    versions, machine = info.get("versions") or {}, info.get("machine") or {}
+    return {"torch": versions.get("torch"), "threads": machine.get("threads"), "device": info.get("device")}
 
 
 def _sweep_progress(pending: Sequence[_Pending]) -> SweepProgress:

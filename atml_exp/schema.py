@@ -51,6 +51,10 @@ class Schema:
 def locate(path: str) -> Any:
     """The object that a dotted path names. ConfigError with the nearest name where there is none."""
     parts = path.split(".")
+    if parts[0] == "torchvision":
+        from atml_exp.torchvision_operators import import_torchvision
+
+        import_torchvision()  # which by itself can't be imported beside every build of torch
     for split in range(len(parts), 0, -1):
         name = ".".join(parts[:split])
         try:

@@ -16,8 +16,8 @@ __all__ = ["check_sound", "doubts"]
 
 
 def check_sound(data: Dataset) -> None:
-    """ConfigError, with the split, how many and the first index, for an empty split, inputs, targets or weights that
-    aren't finite, and labels outside 0 … C−1. Costs one pass over the data.
+    """ConfigError, with the split, how many and the first index, for an empty split, inputs, targets or weights
+    that aren't finite, and labels outside 0 … C−1. Costs one pass over the data.
     """
     for name, split in (("train", data.train), ("test", data.test)):
         where = f"dataset = {data.name}: the {name} split"
@@ -43,7 +43,7 @@ def _check_labels(where: str, split: Split, num_classes: int | None) -> None:
 
 
 def _all_finite(values: Tensor) -> bool:
-    """One pass without a copy: a sum of finite numbers is finite unless it overflows, which a second look settles."""
+    """One pass without a copy: a sum of finite numbers is finite, unless it overflows: then each is looked at."""
     if not values.is_floating_point() or values.numel() == 0 or bool(values.sum().isfinite()):
         return True
     return bool(values.isfinite().all())
@@ -74,7 +74,10 @@ def _constant(data: Dataset) -> Iterator[str]:
         return
     number = int((x == x[0]).all(0).sum())
     if number:
-        yield f"{number} of {x.shape[1]} features have one value in all of the training split: nothing is learnt of them"
+        yield (
+            f"{number} of {x.shape[1]} features have one value in all of the training split: "
+            "nothing is learnt of them"
+        )
 
 
 def _repeated(data: Dataset) -> Iterator[str]:
@@ -85,8 +88,8 @@ def _repeated(data: Dataset) -> Iterator[str]:
         if number:
             share = 100 * number / len(data.test)
             yield (
-                f"{number} of {len(data.test)} test examples ({share:.3g} %) have the inputs of a training example: "
-                "on them, memorising looks like generalising"
+                f"{number} of {len(data.test)} test examples ({share:.3g} %) have the inputs of a training "
+                "example: on them, memorising looks like generalising"
             )
     if data.num_classes is not None and data.clean_labels is None:
         labels = Counter(row for row, _ in set(zip(train, data.train.y.tolist(), strict=True)))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
@@ -11,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from atml_exp.build import check_target
+from atml_exp.build import check_object
 from atml_exp.data import Dataset
 from atml_exp.errors import ConfigError
 from atml_exp.probe import OPTIMISER
@@ -25,12 +26,19 @@ RESERVED_PROBES = ("train", "test", "optimiser")
 """Names under which the runner itself records."""
 
 
+ENVIRONMENT = re.compile(r"\$\{[^:{}]*(oc\s*\.\s*env|\$\{[^{}]*\}[^:{}]*:)")
+"""`${oc.env:X}`, and a resolver whose name is itself put together, as in `${oc.${e}:X}`."""
+FOLDERS = ("output_dir", "dataset.root")
+
+
 def validate(config: DictConfig, sound: set[str] | None = None) -> None:
     """Raises ConfigError that lists every problem: key, value, what is allowed, the nearest spelling.
 
     sound: parts of configs that were found right before, to which those of this one are added. The jobs of a sweep
     share nearly all of theirs.
     """
+    if reads := list(_environment_problems(OmegaConf.to_container(config), "")):
+        raise ConfigError(_listed(reads))
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -39,6 +47,20 @@ def validate(config: DictConfig, sound: set[str] | None = None) -> None:
     problems = list(_problems(resolved, set() if sound is None else sound))
     if problems:
         raise ConfigError(_listed(problems))
+
+
+def _environment_problems(node: Any, path: str) -> Iterator[str]:
+    """What a run's config says is written into its directory, with every `${…}` put in: so it reads no environment
+    variable, which may be a token, but for folders.
+    """
+    if isinstance(node, Mapping | list):
+        for key, value in node.items() if isinstance(node, Mapping) else enumerate(node):
+            yield from _environment_problems(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, str) and ENVIRONMENT.search(node) and path not in FOLDERS:
+        yield (
+            f"{path} = {_shown(node)}: reads an environment variable, and would be written into the run's "
+            f"directory; allowed: the value itself, or ${{oc.env:…}} in {' and '.join(FOLDERS)}"
+        )
 
 
 def _listed(problems: Sequence[str]) -> str:
@@ -96,7 +118,7 @@ def _node_problems(path: str, node: Any, trusted: Sequence[str], subgroup: str |
         yield f"{path} = {_shown(node)}: needs a _target_, the dotted path of a function or class"
         return
     try:
-        check_target(node["_target_"], trusted)
+        check_object(node["_target_"], trusted)
         accepted = schema_of(node["_target_"])
     except ConfigError as error:
         yield f"{path}.{error}"
@@ -213,7 +235,7 @@ def _picture_problems(path: str, picture: Any, trusted: Sequence[str]) -> Iterat
     if not isinstance(picture, str):
         return
     try:
-        check_target(picture, trusted)
+        check_object(picture, trusted)
         schema_of(picture)
     except ConfigError as error:
         yield f"{path} = {str(error).removeprefix('_target_ = ')}"

@@ -215,6 +215,8 @@ def test_its_probe_measures_a_saved_run(command, probe_command, course, tmp_path
     forget()
     sys.path.remove(str(tmp_path))
     run = the_run(tmp_path)
-    ended = probe_command(run.directory, "--csv", "norm.csv")
+    refused = probe_command(run.directory).message  # nobody has said here that its code is to be run
+    assert "probe.course_norm" in refused or "course.code.spirals: not in a trusted package" in refused
+    ended = probe_command(run.directory, "trusted_packages=[course]", "--csv", "norm.csv")
     assert ended.code == 0
     assert f"norm/weights {run.final['norm/weights']:.8g}" in " ".join(ended.out.split())

@@ -15,16 +15,55 @@ from atml_exp.errors import ConfigError
 from atml_exp.torchvision_operators import import_torchvision
 
 LEADING_OUT = (
-    *("torch.nn.modules.module.functools.partial", "torch.nn.functional.importlib.import_module", "torch.nn.init.math.exp"),
-    *("torch.nn.functional.torch.load", "torch.nn.functional.torch.hub.load", "torch.nn.functional.torch.from_file"),
+    *(
+        "torch.nn.modules.module.functools.partial",
+        "torch.nn.functional.importlib.import_module",
+        "torch.nn.init.math.exp",
+    ),
+    *(
+        "torch.nn.functional.torch.load",
+        "torch.nn.functional.torch.hub.load",
+        "torch.nn.functional.torch.from_file",
+    ),
     *("torch.optim.optimizer.torch.load", "torchvision.models.resnet.torch.load", "torchvision.models.os.system"),
     *("torchvision.transforms.functional.sys.exit", "torchvision.transforms.transforms.warnings.warn"),
-    *("atml_exp.build.hydra.utils.call", "atml_exp.build.instantiate", "atml_exp.schema.locate", "atml_exp.cli.main"),
-    *("atml_exp.environment._git", "atml_exp.datasets.image_files.shutil.rmtree", "atml_exp.models.mlp.nn.functional.torch.load"),
-    *("atml_exp.datasets.image_files.os.remove", "atml_exp.loggers.wandb.os.system", "atml_exp.loggers.wandb._mode"),
+    *(
+        "atml_exp.build.hydra.utils.call",
+        "atml_exp.build.instantiate",
+        "atml_exp.schema.locate",
+        "atml_exp.cli.main",
+    ),
+    *(
+        "atml_exp.environment._git",
+        "atml_exp.datasets.image_files.shutil.rmtree",
+        "atml_exp.models.mlp.nn.functional.torch.load",
+    ),
+    *(
+        "atml_exp.datasets.image_files.os.remove",
+        "atml_exp.loggers.wandb.os.system",
+        "atml_exp.loggers.wandb._mode",
+    ),
     *("torch.nn.Linear.__class__", "torch.nn.Linear.__subclasses__", "torch.nn.Module.__init__.__globals__"),
-    *("os.system", "builtins.eval", "builtins.exec", "subprocess.run", "hydra.utils.call", "torch.load", "torch.hub.load"),
-    *("", ".", "..", "torch.nn.", ".torch.nn.Linear", "torch.nn..Linear", "torch", "torch.nn;os.system", "torch.nn Linear"),
+    *(
+        "os.system",
+        "builtins.eval",
+        "builtins.exec",
+        "subprocess.run",
+        "hydra.utils.call",
+        "torch.load",
+        "torch.hub.load",
+    ),
+    *(
+        "",
+        ".",
+        "..",
+        "torch.nn.",
+        ".torch.nn.Linear",
+        "torch.nn..Linear",
+        "torch",
+        "torch.nn;os.system",
+        "torch.nn Linear",
+    ),
 )
 
 
@@ -32,21 +71,28 @@ LEADING_OUT = (
 def test_a_path_that_leads_out_of_a_trusted_package_is_refused(path: str) -> None:
     with pytest.raises(ConfigError, match="_target_ = "):
         check_object(path)
-        raise AssertionError if callable(_located(path)) else ConfigError("_target_ = nothing that is called")
-
-
-def _located(path: str) -> Any:
-    from atml_exp.schema import locate
-
-    return locate(path)
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *("torch.nn.Linear", "torch.nn.functional.relu", "torch.nn.functional.conv2d", "torch.nn.functional.softplus"),
-        *("torch.nn.init.trunc_normal_", "torch.optim.SGD", "torch.optim.lr_scheduler.LambdaLR", "atml_exp.probe.Probe"),
-        *("torchvision.models.resnet18", "torchvision.transforms.Normalize", "torchvision.transforms.functional.rotate"),
+        *(
+            "torch.nn.Linear",
+            "torch.nn.functional.relu",
+            "torch.nn.functional.conv2d",
+            "torch.nn.functional.softplus",
+        ),
+        *(
+            "torch.nn.init.trunc_normal_",
+            "torch.optim.SGD",
+            "torch.optim.lr_scheduler.LambdaLR",
+            "atml_exp.probe.Probe",
+        ),
+        *(
+            "torchvision.models.resnet18",
+            "torchvision.transforms.Normalize",
+            "torchvision.transforms.functional.rotate",
+        ),
     ],
 )
 def test_building_blocks_are_found(path: str) -> None:
@@ -54,7 +100,9 @@ def test_building_blocks_are_found(path: str) -> None:
     check_object(path)
 
 
-def test_what_a_trusted_package_imports_is_not_trusted_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_trusted_package_imports_is_not_trusted_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "theirs_foreign.py").write_text("import os\nfrom torch import load\ndef net():\n    pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     check_object("theirs_foreign.net", ["theirs_foreign"])
@@ -68,7 +116,8 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A module that leaves a mark when it is imported, and one when it is called."""
     mark = tmp_path / "mark"
     (tmp_path / "evil_foreign").mkdir()
-    code = f"from pathlib import Path\nPath({str(mark)!r}).touch()\ndef fn(*a, **k):\n    Path({str(mark)!r}).touch()\n"
+    touch = f"Path({str(mark)!r}).touch()\n"
+    code = f"from pathlib import Path\n{touch}def fn(*a, **k):\n    {touch}"
     (tmp_path / "evil_foreign" / "__init__.py").write_text(code)
     (tmp_path / "evil_foreign" / "configs.yaml").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -80,14 +129,28 @@ NODE = "{_target_:evil_foreign.fn}"
 ATTACKS = (
     *(f"{group}._target_=evil_foreign.fn" for group in ("dataset", "model", "loss", "optimiser", "recipe")),
     *("probe.sharpness._target_=evil_foreign.fn", "probe.sharpness.fn._target_=evil_foreign.fn"),
-    *("+probe.sharpness.picture=evil_foreign.fn", f"+dataset.wrapper.mine={NODE}", f"+optimiser.schedule.mine={NODE}"),
+    *(
+        "+probe.sharpness.picture=evil_foreign.fn",
+        f"+dataset.wrapper.mine={NODE}",
+        f"+optimiser.schedule.mine={NODE}",
+    ),
     *(f"+logger.mine={NODE}", f"+probe.mine={NODE}", f"+probe.sharpness.fn.mine={NODE}", f"+model.mine=[{NODE}]"),
     *(f"model.activation={NODE}", f"model.width=[{NODE}]", f"+model.mine={{a:[{{b:{NODE}}}]}}", f"seed={NODE}"),
-    *(f"+hydra.callbacks.mine={NODE}", "hydra.launcher._target_=evil_foreign.fn", "hydra.sweeper._target_=evil_foreign.fn"),
+    *(
+        f"+hydra.callbacks.mine={NODE}",
+        "hydra.launcher._target_=evil_foreign.fn",
+        "hydra.sweeper._target_=evil_foreign.fn",
+    ),
     *("hydra.searchpath=[pkg://evil_foreign]", "hydra.searchpath=[pkg://evil_foreign/configs]"),
-    *('+hydra.job_logging.handlers.mine={"()":evil_foreign.fn}', "+hydra.job_logging.handlers.mine.class=evil_foreign.fn"),
-    *("++hydra.job_logging.formatters.simple.class=evil_foreign.fn", '+hydra.hydra_logging.filters.x={"()":evil_foreign.fn}'),
-)  # fmt: skip
+    *(
+        '+hydra.job_logging.handlers.mine={"()":evil_foreign.fn}',
+        "+hydra.job_logging.handlers.mine.class=evil_foreign.fn",
+    ),
+    *(
+        "++hydra.job_logging.formatters.simple.class=evil_foreign.fn",
+        '+hydra.hydra_logging.filters.x={"()":evil_foreign.fn}',
+    ),
+)
 
 
 @pytest.mark.parametrize("multirun", [(), ("--multirun",)], ids=["run", "sweep"])
@@ -110,7 +173,9 @@ PRESETS = {
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_from_elsewhere_runs_nothing(command: Callable[..., Any], evil: Path, tmp_path: Path, preset: str) -> None:
+def test_a_preset_from_elsewhere_runs_nothing(
+    command: Callable[..., Any], evil: Path, tmp_path: Path, preset: str
+) -> None:
     (tmp_path / "theirs" / "experiment").mkdir(parents=True)
     text = f"# @package _global_\n{PRESETS[preset]}"
     (tmp_path / "theirs" / "experiment" / "bad.yaml").write_text(text)
@@ -141,7 +206,7 @@ def test_no_node_however_nested_gets_an_untrusted_target_imported(node: Any) -> 
     outer = OmegaConf.create({"_target_": "torch.nn.Identity", "node": node})
     if "evil_foreign.fn" not in targets(OmegaConf.to_container(outer)):
         return
-    with pytest.raises(ConfigError, match="evil_foreign.fn: not in a trusted package"):
+    with pytest.raises(ConfigError, match=r"evil_foreign\.fn: not in a trusted package"):
         instantiate(outer)
     assert "evil_foreign" not in sys.modules
 
@@ -159,4 +224,6 @@ def test_a_figure_from_elsewhere_draws_with_no_untrusted_module(evil: Path, tmp_
 
 
 def test_a_package_trusted_on_the_command_line_is_trusted() -> None:
-    assert compose(["trusted_packages=[theirs]", "hydra.searchpath=[pkg://hydra.conf]"]).trusted_packages == ["theirs"]
+    assert compose(["trusted_packages=[theirs]", "hydra.searchpath=[pkg://hydra.conf]"]).trusted_packages == [
+        "theirs"
+    ]

@@ -30,19 +30,40 @@ def _split(name: str, **parts: Any) -> Dataset:
 
 
 REFUSED = {
-    "nan": (_split("train", x=_with(X, 5, float("nan"))), "train split has inputs that aren't finite, in 1 of 8 examples, first at index 5"),
-    "infinity": (_split("test", x=_with(_with(X, 2, float("inf")), 3, float("-inf"))), "test split has inputs that aren't finite, in 2 of 8 examples, first at index 2"),
+    "nan": (
+        _split("train", x=_with(X, 5, float("nan"))),
+        "train split has inputs that aren't finite, in 1 of 8 examples, first at index 5",
+    ),
+    "infinity": (
+        _split("test", x=_with(_with(X, 2, float("inf")), 3, float("-inf"))),
+        "test split has inputs that aren't finite, in 2 of 8 examples, first at index 2",
+    ),
     "target": (
         replace(_split("train", y=_with(X[:, 0], 1, float("nan"))), num_classes=None),
         "train split has targets that aren't finite, in 1 of 8 examples, first at index 1",
     ),
-    "weight": (_split("train", weight=_with(torch.ones(8), 7, float("inf"))), "train split has weights that aren't finite, in 1 of 8 examples, first at index 7"),
-    "label too large": (_split("test", y=_with(Y, 4, 2)), "test split has labels outside 0 … 1, in 1 of 8 examples, first at index 4 (there it is 2)"),
-    "negative label": (_split("train", y=_with(Y, 0, -1)), "train split has labels outside 0 … 1, in 1 of 8 examples, first at index 0 (there it is -1)"),
-    "floating labels": (_split("train", y=Y.double()), "train split has labels of type torch.float64; allowed: whole numbers (int64)"),
-    "no training": (replace(SOUND, train=Split(X[:0], Y[:0])), "train split is empty; allowed: at least one example"),
+    "weight": (
+        _split("train", weight=_with(torch.ones(8), 7, float("inf"))),
+        "train split has weights that aren't finite, in 1 of 8 examples, first at index 7",
+    ),
+    "label too large": (
+        _split("test", y=_with(Y, 4, 2)),
+        "test split has labels outside 0 … 1, in 1 of 8 examples, first at index 4 (there it is 2)",
+    ),
+    "negative label": (
+        _split("train", y=_with(Y, 0, -1)),
+        "train split has labels outside 0 … 1, in 1 of 8 examples, first at index 0 (there it is -1)",
+    ),
+    "floating labels": (
+        _split("train", y=Y.double()),
+        "train split has labels of type torch.float64; allowed: whole numbers (int64)",
+    ),
+    "no training": (
+        replace(SOUND, train=Split(X[:0], Y[:0])),
+        "train split is empty; allowed: at least one example",
+    ),
     "no test": (replace(SOUND, test=Split(X[:0], Y[:0])), "test split is empty; allowed: at least one example"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", REFUSED)
@@ -68,12 +89,15 @@ def test_a_constant_feature_of_a_table_is_said_and_constant_pixels_are_not() -> 
     assert doubts(_split("train", x=x)) == [
         "1 of 3 features have one value in all of the training split: nothing is learnt of them"
     ]
-    assert doubts(replace(SOUND, train=Split(x.view(8, 1, 3, 1), Y), test=Split((X + 100).view(8, 1, 3, 1), Y))) == []
+    assert (
+        doubts(replace(SOUND, train=Split(x.view(8, 1, 3, 1), Y), test=Split((X + 100).view(8, 1, 3, 1), Y))) == []
+    )
 
 
 def test_test_examples_that_were_trained_on_are_counted() -> None:
     assert doubts(_split("test", x=torch.cat([X[:2], X[3:] + 100, -X[:1] * 0]))) == [
-        "2 of 8 test examples (25 %) have the inputs of a training example: on them, memorising looks like generalising"
+        "2 of 8 test examples (25 %) have the inputs of a training example: on them, memorising looks like "
+        "generalising"
     ]
 
 
@@ -110,8 +134,20 @@ def relabel(**_):
     return lambda data, seed: replace(data, train=replace(data.train, y=data.train.y + 1))
 """
 OVERRIDES = (
-    *("trusted_packages=[theirs_unsound]", "~dataset.noise", "~dataset.num_train", "~dataset.num_test", "~dataset.seed"),
-    *("dataset=two_moons", "dataset._target_=theirs_unsound.data", "model.width=4", "recipe.steps=2", "progress=false"),
+    *(
+        "trusted_packages=[theirs_unsound]",
+        "~dataset.noise",
+        "~dataset.num_train",
+        "~dataset.num_test",
+        "~dataset.seed",
+    ),
+    *(
+        "dataset=two_moons",
+        "dataset._target_=theirs_unsound.data",
+        "model.width=4",
+        "recipe.steps=2",
+        "progress=false",
+    ),
     *("recipe.batch_size=4", "probe=[]"),
 )
 
@@ -124,9 +160,14 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("theirs")
-def test_a_command_refuses_unsound_data_before_anything_is_written(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_command_refuses_unsound_data_before_anything_is_written(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
     message = command(*OVERRIDES, "+dataset.bad=true").message
-    assert "dataset = theirs: the train split has inputs that aren't finite, in 1 of 8 examples, first at index 5" in message
+    assert (
+        "dataset = theirs: the train split has inputs that aren't finite, in 1 of 8 examples, first at index 5"
+        in message
+    )
     assert not (tmp_path / "outputs").exists()
 
 
@@ -134,7 +175,10 @@ def test_a_command_refuses_unsound_data_before_anything_is_written(command: Call
 def test_a_wrapper_is_checked_too(command: Callable[..., Any], tmp_path: Path) -> None:
     wrapper = "+dataset.wrapper.mine={_target_:theirs_unsound.relabel}"
     message = command(*OVERRIDES, wrapper).message
-    assert "dataset = theirs: the train split has labels outside 0 … 1, in 4 of 8 examples, first at index 1" in message
+    assert (
+        "dataset = theirs: the train split has labels outside 0 … 1, in 4 of 8 examples, first at index 1"
+        in message
+    )
     assert not (tmp_path / "outputs").exists()
 
 
@@ -149,7 +193,9 @@ def test_doubtful_data_is_recorded_and_trained_on(
 
 
 @pytest.mark.usefixtures("theirs")
-def test_what_is_doubtful_is_said_once_for_all_runs_of_a_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_doubtful_is_said_once_for_all_runs_of_a_call(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     from atml_exp.compose import compose_each
     from atml_exp.runner import run
 
