@@ -1,0 +1,223 @@
+"""The documentation builds without a warning, has a page for all there is, and no link that leads nowhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+
+from atml_exp.catalogue import KINDS, catalogue
+from atml_exp.compose import compose, sweep_jobs
+from atml_exp.figure_spec import figure_spec
+from atml_exp.launchers.fused import _options
+from atml_exp.launchers.plugins import register_plugins
+from atml_exp.search_path import configs_directory, register_search_path
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ROOT / "scripts" / "documentation"
+SCRIPT = SOURCES / "build_documentation.py"
+OWN = [
+    (group, entry.name) for group in KINDS.values() for entry in catalogue(group) if entry.path.is_relative_to(ROOT)
+]
+
+
+class Page(HTMLParser):
+    """What a page links to, what can be linked to in it, and its text outside of code."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.text: list[str] = []
+        self.apart = 0
+        self.tags: set[str] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.apart += tag in ("code", "pre", "script", "style")
+        for name, value in attributes:
+            if name in ("href", "src") and value:
+                self.links.append(value)
+            if name in ("id", "name") and value:
+                self.anchors.add(value)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.apart -= tag in ("code", "pre", "script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if not self.apart:
+            self.text.append(data)
+
+
+def build(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, without figures. A warning of Sphinx, as of a reference that leads nowhere, fails here."""
+    folder = tmp_path_factory.mktemp("documentation") / "site"
+    built = build(folder, "--figures", folder.parent / "none")
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.strip() == str(folder / "index.html")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, Page]:
+    return {path: Page(path) for path in sorted(site.rglob("*.html"))}
+
+
+@pytest.mark.slow
+def test_every_concept_and_every_tutorial_has_a_page(site: Path) -> None:
+    expected = [f"concepts/{group}/{name}.html" for group, name in OWN]
+    expected += [f"tutorials/{path.stem}.html" for path in (SOURCES / "tutorials").glob("*.ipynb")]
+    assert len(expected) > 200
+    assert [name for name in expected if not (site / name).is_file()] == []
+
+
+@pytest.mark.slow
+def test_every_link_within_the_site_leads_somewhere(site: Path, pages: dict[Path, Page]) -> None:
+    broken = [
+        f"{path.relative_to(site)}: {link}" for path, page in pages.items() for link in _broken(path, page, pages)
+    ]
+    assert broken == []
+    assert sum(len(page.links) for page in pages.values()) > 10_000
+
+
+def _broken(path: Path, page: Page, pages: dict[Path, Page]) -> Iterator[str]:
+    for link in page.links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = unquote(link.partition("?")[0]).partition("#")
+        target = (path.parent / name).resolve() if name else path
+        if not target.is_file() or (anchor and target in pages and anchor not in pages[target].anchors):
+            yield link
+
+
+@pytest.mark.slow
+def test_no_page_asks_the_network_for_anything(site: Path) -> None:
+    asked = re.compile(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"(?:https?:)?//[^\"]*")
+    found = {path.name: asked.findall(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+    assert {name: tags for name, tags in found.items() if tags} == {}
+
+
+@pytest.mark.slow
+def test_formulas_are_drawn(site: Path, pages: dict[Path, Page]) -> None:
+    """Not shown as they are typed, and without a script."""
+    formula = re.compile(r"\$[^$\s][^$]*\$|\\(?:frac|lambda|nabla|sum|mathbb)\b")
+    typed = {path.name: formula.findall("".join(page.text)) for path, page in pages.items()}
+    assert {name: found for name, found in typed.items() if found} == {}
+    assert "math" in pages[site / "concepts/probe/sharpness.html"].tags
+    assert "math" in pages[site / "concepts/loss/hinge.html"].tags
+    assert "math" in pages[site / "concepts/figure/edge_of_stability.html"].tags
+
+
+@pytest.mark.slow
+def test_a_concepts_page_says_what_it_is_how_to_use_it_and_where_to_go(site: Path) -> None:
+    text = re.sub(r"<[^>]+>", "", (site / "concepts/probe/fractal_dimension_loss.html").read_text(encoding="utf-8"))
+    for said in (
+        "atml-exp probe=[fractal_dimension_loss]",  # the command
+        "PH₀ dimension and Eα of recorded points",  # the docstring
+        "reads: loss_trajectory/losses",  # the YAML
+        "trajectory_complexity_ranking",  # a figure that uses it
+        "atml_exp.probes.fractal_dimension",  # its module
+        "tests/probes/test_fractal_dimension.py",
+    ):
+        assert said in text
+
+
+def test_identifiers_of_papers_are_well_formed() -> None:
+    for group, name in OWN:
+        if group == "figure":
+            for paper in figure_spec(name).papers:
+                assert re.fullmatch(r"10\.\d{4,9}/\S+", paper.doi), f"{name}: {paper.doi}"
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    refused = build(tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == f"{tmp_path} holds something else than this site: name another folder\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+# Pages that are written by hand
+
+
+def roles(page: str) -> set[tuple[str, str]]:
+    """(role, name) of all concepts that a page links to."""
+    text = (SOURCES / page).read_text(encoding="utf-8")
+    found = re.findall(r"\{(\w+)\}`([^`]+)`", text)
+    return {(role, name.strip()) for role, names in found for name in names.split(",")}
+
+
+def commands(page: str) -> list[str]:
+    """The lines of a page's bash blocks, without comments."""
+    blocks = re.findall(r"```bash\n(.*?)```", (SOURCES / page).read_text(encoding="utf-8"), re.DOTALL)
+    lines = [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.mark.parametrize("kind", ["figure", "probe", "experiment"])
+def test_everything_is_on_the_map_from_the_lecture(kind: str) -> None:
+    on_it = {name for role, name in roles("lecture.md") if role == kind}
+    assert on_it == {name for group, name in OWN if group == kind}
+
+
+@pytest.mark.parametrize("page", ["lecture.md", "quick_start.md", "cluster.md"])
+def test_every_command_on_a_page_is_one_that_there_is(page: str) -> None:
+    every = commands(page)
+    assert len(every) >= 8
+    for command in every:
+        _check(shlex.split(command))
+
+
+def _check(command: list[str]) -> None:
+    program, *arguments = command
+    if program == "atml-figures" and arguments[0] == "make":
+        spec, (scale, *rest) = figure_spec(arguments[1]), [*arguments[2:], "scale=laptop"]
+        assert spec.jobs(scale.removeprefix("scale="), rest and rest[:-1])
+    elif program == "atml-exp":
+        for job in sweep_jobs([a for a in arguments if not a.startswith("--") and not a.startswith(_LAUNCHING)])[
+            :3
+        ]:
+            compose(job)
+        _check_launching([a for a in arguments if a.startswith(_LAUNCHING)])
+    else:
+        assert (program, arguments[0]) in _OTHERS, command
+
+
+_LAUNCHING = ("hydra/", "hydra.", "+hydra.")
+_OTHERS = {("atml-figures", "list"), ("atml-figures", "gallery"), ("atml-exp-list", "probes"), ("pip", "install")}
+
+
+def _check_launching(overrides: list[str]) -> None:
+    """ConfigError or Hydra's own error where the launcher isn't there, or hasn't these options."""
+    register_search_path()
+    register_plugins()
+    with initialize_config_dir(str(configs_directory()), version_base="1.3"):
+        launcher = hydra_compose("config", overrides, return_hydra_config=True).hydra.launcher
+    if launcher.get("over"):
+        _options(launcher.over, launcher.over_options)
+
+
+def test_what_the_tests_of_launchers_run_is_on_the_page() -> None:
+    page = (SOURCES / "cluster.md").read_text(encoding="utf-8")
+    run = [
+        text
+        for path in sorted((ROOT / "tests" / "launchers").glob("test_*.py"))
+        for text in re.findall(r'"(\+?hydra[/.][^"{}]+)"', path.read_text(encoding="utf-8"))
+        if not re.search(r"jobli$|\.njobs=|: no such launcher|max_replicas|\.ini_", text)
+    ]
+    assert len(run) > 8
+    assert [text for text in run if text not in page] == []
