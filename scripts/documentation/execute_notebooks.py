@@ -1,4 +1,4 @@
-"""Executes tutorials and stores their outputs: without times, progress bars or counters that differ from run to run."""
+"""Executes tutorials and stores their outputs, without times, progress bars or counters that differ each time."""
 
 import resource
 import sys
