@@ -4,14 +4,22 @@ import json
 import os
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["json_text", "write_arrays", "write_atomically", "write_json", "write_stacked", "write_text"]
+__all__ = [
+    "json_text",
+    "write_arrays",
+    "write_atomically",
+    "write_json",
+    "write_parts",
+    "write_stacked",
+    "write_text",
+]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -28,6 +36,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """UTF-8, atomically."""
     write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Bytes end to end, atomically."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.writelines(parts)
+
+    write_atomically(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:

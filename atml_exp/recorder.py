@@ -1,11 +1,11 @@
-"""Writes a run directory: whole or absent, nothing overwritten, nothing pickled.
+"""Writes a run directory: whole or absent, nothing overwritten, nothing pickled, nothing damaged gone on from.
 
 While a run goes on, metrics are appended to `metrics.jsonl`, and arrays lie in chunks, each of what was recorded
 before a step: that of a checkpoint, or one at which memory held enough of it. `checkpoints/resume.safetensors` is
 the state that a resume goes on from; `stage_*.safetensors` what the trainings before it left, where a run has
-several. What was written after that checkpoint is dropped on resuming and comes out
-again, bit for bit. At the end metrics.parquet and one .npz for each array take their place, and `status` in
-run.json, written last, says that all is there.
+several. Each carries a checksum, see `atml_exp.integrity`. What was written after that checkpoint is dropped on
+resuming and comes out again, bit for bit. At the end metrics.parquet and one .npz for each array take their place,
+and run.json, written last, says by its `status` that all is there, and of each file its size and digest.
 """
 
 import json
@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from atml_exp.chunks import write_chunk
-from atml_exp.files import write_atomically, write_stacked
+from atml_exp.files import write_atomically, write_parts, write_stacked
 from atml_exp.integrity import (
     FORMAT_VERSION,
     FORMER,
@@ -103,8 +103,7 @@ class Checkpoint:
         stored, shapes = packed({n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()})
         words = {key: repr(value) for key, value in metadata.items()} | shapes
         words |= {key: json.dumps(said) for key, said in (("notes", notes), ("needs", needs)) if said}
-        data = sealed_tensors(save(stored), {**words, "of": of})
-        write_atomically(path, lambda p: p.write_bytes(data))
+        write_parts(path, sealed_tensors(save(stored), {**words, "of": of}))
 
 
 class RunWriter:

@@ -29,7 +29,7 @@ __all__ = [
     "log_lines",
     "read_log",
     "seal",
-    "sealed_archive",
+    "seal_archive",
     "sealed_json",
     "sealed_tensors",
     "tensors_metadata",
@@ -64,7 +64,7 @@ def sealed_json(value: Mapping[str, Any]) -> bytes:
     <BLANKLINE>
     """
     unsealed = {key: entry for key, entry in value.items() if key != "checksum"}
-    return _sealed(json_text({**unsealed, "checksum": _ZEROS}).encode(), b"")
+    return _sealed(json_text({**unsealed, "checksum": _ZEROS}).encode())
 
 
 def unsealed_json(data: bytes) -> dict[str, Any]:
@@ -88,20 +88,30 @@ def unsealed_json(data: bytes) -> dict[str, Any]:
     return content
 
 
-def sealed_tensors(data: bytes, metadata: Mapping[str, str]) -> bytes:
-    """A .safetensors with this metadata in place of its own, in order, so that equal content makes equal files."""
+def sealed_tensors(data: bytes, metadata: Mapping[str, str]) -> tuple[bytes, memoryview]:
+    """(header, tensors) of a .safetensors with this metadata in place of its own, to be written end to end.
+
+    The metadata stands in order, so that equal content makes equal files. The tensors aren't copied.
+    """
     size, header = _header(data)
     tensors = {key: value for key, value in header.items() if key != "__metadata__"}
     words = dict(sorted({**metadata, "checksum": _ZEROS}.items()))
     text = json.dumps({"__metadata__": words, **tensors}, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the tensors stay aligned
-    return _sealed(struct.pack("<Q", len(text)) + text, memoryview(data)[8 + size :])
+    tensors_bytes = memoryview(data)[8 + size :]
+    return _sealed(struct.pack("<Q", len(text)) + text, tensors_bytes), tensors_bytes
 
 
-def sealed_archive(data: bytes, metadata: Mapping[str, Any]) -> bytes:
-    """A zip without a comment, such as an .npz, with the seal as its comment."""
+def seal_archive(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Gives a zip without a comment, such as an .npz, the seal as its comment."""
     comment = json.dumps({**metadata, "checksum": _ZEROS}).encode()
-    return _sealed(data[:-2] + struct.pack("<H", len(comment)) + comment, b"")
+    with path.open("r+b") as file:
+        start = file.seek(-2, os.SEEK_END) + 2
+        file.write(struct.pack("<H", len(comment)) + comment)
+        file.seek(0)
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(start + comment.index(_ZEROS.encode()))
+        file.write(found.encode())
 
 
 def seal(path: Path) -> dict[str, Any]:
@@ -187,12 +197,12 @@ def _parsed(line: bytes) -> tuple[Row, str | None]:
     return (step, float(epoch), name, float(value)), values[4] if len(values) == 5 else None
 
 
-def _sealed(head: bytes, rest: bytes | memoryview) -> bytes:
-    """Head and rest with the digest of both where the head has zeros for it, the last such place."""
+def _sealed(head: bytes, rest: bytes | memoryview = b"") -> bytes:
+    """The head with the digest of it and of the rest where it has zeros for that, the last such place."""
     start = list(_CHECKSUM.finditer(head))[-1].start(1)
     hashed = hashlib.sha256(head)
     hashed.update(rest)
-    return b"".join([head[:start], hashed.hexdigest().encode(), head[start + len(_ZEROS) :], rest])
+    return head[:start] + hashed.hexdigest().encode() + head[start + len(_ZEROS) :]
 
 
 def _where(file: BinaryIO, suffix: str) -> tuple[int, bytes]:

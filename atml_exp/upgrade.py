@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from atml_exp.chunks import seal_chunk
-from atml_exp.files import write_atomically
+from atml_exp.files import write_atomically, write_parts
 from atml_exp.integrity import FINISHED, LOG, RESUME, label, read_info, reading
 from atml_exp.seals import log_lines, read_log, seal, sealed_tensors, tensors_metadata
 
@@ -46,8 +46,8 @@ def upgrade(directory: Path) -> None:
 
 def _seal_checkpoint(path: Path, of: str, **metadata: str) -> None:
     if not seal(path):
-        data = sealed_tensors(path.read_bytes(), {**tensors_metadata(path), "of": of, **metadata})
-        write_atomically(path, lambda p: p.write_bytes(data))
+        parts = sealed_tensors(path.read_bytes(), {**tensors_metadata(path), "of": of, **metadata})
+        write_parts(path, parts)
 
 
 def _upgraded_log(directory: Path, info: Mapping[str, Any], step: int) -> dict[str, int]:
@@ -70,7 +70,7 @@ def _upgraded_chunks(directory: Path, info: Mapping[str, Any], step: int) -> dic
         for path, size, end in zip(paths, sizes, accumulate(sizes), strict=True):
             if not seal(path):
                 of = label(info, path.relative_to(directory).as_posix())
-                seal_chunk(path, path.read_bytes(), of=of, after=end - size, count=size)
+                seal_chunk(path, of=of, after=end - size, count=size)
         counts[folder.name] = sum(sizes)
     return counts
 
