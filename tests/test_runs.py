@@ -10,7 +10,7 @@ import pytest
 
 import atml_exp
 from atml_exp.recorder import RunWriter
-from atml_exp.runs import SCHEMA, find_runs, metrics_table
+from atml_exp.runs import BATCH, SCHEMA, find_runs, metrics_table, runs_table
 
 
 def write_run(root, i, rows=40, attempt=1):
@@ -118,3 +118,36 @@ def test_the_table_of_metrics_is_that_of_pyarrow():
         found.validate(full=True)
         assert found.to_pandas().equals(expected.to_pandas())
         assert found.schema == SCHEMA
+
+
+def test_one_row_for_each_run_with_the_filters_of_load(tmp_path):
+    for i in range(4):
+        write_run(tmp_path, i)
+    write_run(tmp_path, 0, attempt=2)
+    (tmp_path / "runs" / "run00001" / "metrics.parquet").unlink()  # it is not read
+    table = runs_table(tmp_path)
+    assert list(table.run_id) == [f"run{i:05d}" for i in range(4)]
+    assert list(table.attempt) == [2, 1, 1, 1]
+    assert list(runs_table(tmp_path, model__width=4).run_id) == ["run00002"]
+    with pytest.raises(KeyError, match="did you mean 'seed'"):
+        runs_table(tmp_path, sed=0)
+
+
+def test_more_runs_than_a_batch_stay_in_order_with_their_own_values(tmp_path):
+    for i in range(BATCH + 5):
+        write_run(tmp_path, i, rows=2)
+    frame = atml_exp.load(tmp_path)
+    assert frame.value.tolist() == [i + 1 for i in range(BATCH + 5) for _ in range(2)]
+    assert [int(r[3:]) for r in frame.run_id] == [i for i in range(BATCH + 5) for _ in range(2)]
+    some = atml_exp.load(tmp_path, name="test/error")
+    assert some.equals(frame[frame.name == "test/error"].reset_index(drop=True))
+    assert list(some.name.cat.categories) == ["train/loss", "test/error"]
+
+
+def test_metrics_of_runs_that_are_not_asked_for_are_not_read(tmp_path):
+    for i in range(3):
+        write_run(tmp_path, i)
+    (tmp_path / "runs" / "run00001" / "metrics.parquet").write_bytes(b"damaged")
+    assert set(atml_exp.load(tmp_path, seed=[0, 2]).run_id) == {"run00000", "run00002"}
+    with pytest.warns(UserWarning, match=r"run00001.*left out"):
+        assert set(atml_exp.load(tmp_path).run_id) == {"run00000", "run00002"}
