@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from atml_exp.errors import ConfigError
+from atml_exp.signals import until_stopped
 
 __all__ = ["main"]
 
@@ -17,6 +18,10 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the file and says so; 2 and one message where it can't."""
+    return until_stopped(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         "atml-exp-export",
         description="Writes a run's model as a state_dict that loads without atml_exp.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from atml_exp.errors import ConfigError
 from atml_exp.search_path import add_working_directory
+from atml_exp.signals import until_stopped
 
 __all__ = ["main"]
 
@@ -19,6 +20,10 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a table of step, name and value; 2 and one message where something can't be measured."""
+    return until_stopped(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         "atml-exp-probe",
         description="Measures a run's checkpoints, with the same numbers as while it was training.",

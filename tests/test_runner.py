@@ -1,13 +1,7 @@
 """From a config to a run directory: nothing is lost, nothing runs twice, and a probe always says the same."""
 
-import os
-import random
 import re
-import signal
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -323,47 +317,6 @@ def test_a_probe_that_fails_is_recorded_with_its_reason_and_training_goes_on(tmp
     assert re.search(r"\(.*\.py, line \d+\)$", where)
 
 
-def command(tmp_path, *overrides):
-    more = ["recipe.steps=400", "checkpoint.interval=0.05", *PROBES, "probe.sharpness.every=20it"]
-    return [sys.executable, "-m", "atml_exp", *TINY, *more, f"output_dir={tmp_path.as_posix()}", *overrides]
-
-
-@pytest.mark.slow
-def test_a_run_killed_at_random_moments_ends_bit_identical(tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command(tmp_path / "whole"), env=environment, check=True, capture_output=True)
-    (whole,) = (tmp_path / "whole" / "runs").iterdir()
-    rng, kills = random.Random(0), 0
-    for _ in range(4):
-        process = subprocess.Popen(
-            command(tmp_path / "cut"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for_a_checkpoint(tmp_path / "cut", process)
-        time.sleep(rng.uniform(0.0, 0.4))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-    subprocess.run(command(tmp_path / "cut"), env=environment, check=True, capture_output=True)
-    cut = tmp_path / "cut" / "runs" / whole.name
-    assert kills >= 2
-    assert Run(cut).status == "complete"
-    assert (cut / "metrics.parquet").read_bytes() == (whole / "metrics.parquet").read_bytes()
-    np.testing.assert_array_equal(
-        Run(cut).array("trajectory/weights")[1], Run(whole).array("trajectory/weights")[1]
-    )
-    a, b = (Checkpoint(Run(d).checkpoints[-1]).model for d in (cut, whole))
-    assert all(torch.equal(a[n], b[n]) for n in a)
-
-
-def wait_for_a_checkpoint(root: Path, process: subprocess.Popen) -> None:
-    began = time.monotonic()
-    while process.poll() is None and time.monotonic() - began < 60:
-        if list(root.glob("runs/*/checkpoints/resume.safetensors")):
-            return
-        time.sleep(0.01)
-
-
 def test_a_logger_is_told_nothing_of_a_run_that_is_there_and_the_user_is(tmp_path, caplog):
     run_one(tmp_path)
     result = run_one(tmp_path, "logger=[tensorboard]")
@@ -454,7 +407,7 @@ def test_a_run_whose_neighbour_is_busy_is_let_go(tmp_path):
     from atml_exp.errors import RunBusyError
     from atml_exp.lock import Lock
 
-    first, second = (config(tmp_path, f"seed={s}") for s in range(2))
+    first, second = (config(tmp_path, f"seed={s}", "wait=false") for s in range(2))
     busy = tmp_path / "runs" / run_id(second)
     busy.mkdir(parents=True)
     lock = Lock(busy)

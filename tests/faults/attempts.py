@@ -34,8 +34,8 @@ from atml_exp.signals import until_stopped
 
 INTERVAL = 0.02
 COMMON = (
-    "dataset=gaussian_mixture", "model.width=4", "recipe.batch_size=16", "recipe.evaluate_every=10it",
-    "device=cpu", "probe=[trajectory]", "probe.trajectory.start=0it", "probe.trajectory.every=2it", "progress=false",
+    "dataset=gaussian_mixture", "model.width=4", "recipe.batch_size=16", "recipe.evaluate_every=10it", "device=cpu",
+    "probe=[trajectory]", "probe.trajectory.start=0it", "probe.trajectory.every=2it", "progress=false",
 )  # fmt: skip
 KILLS = ("recipe.steps=100", "checkpoint.keep=40it", f"checkpoint.interval={INTERVAL}")
 WRITES = ("recipe.steps=3", "checkpoint.keep=2it", "checkpoint.interval=0")

@@ -32,7 +32,7 @@ def ended(outputs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "fused"])
+@pytest.mark.parametrize("launcher", ["fused"])
 def test_a_sweep_killed_twice_ends_with_the_table_of_one_that_was_not(
     launcher, start, command, sweep, tmp_path, same_as_one_by_one
 ):
