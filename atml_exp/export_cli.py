@@ -33,6 +33,8 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--naming", choices=("dense", "prune"), default="dense", help="of pruned weights")
     parser.add_argument("--step", type=int, help="of the checkpoint; the last one by default")
     arguments = parser.parse_args(argv)
+    if not isinstance(arguments.file, str):  # what argparse makes of a lone --
+        parser.error("the following arguments are required: file")
     from atml_exp.export import export
 
     try:
