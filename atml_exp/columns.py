@@ -78,9 +78,11 @@ def _same(column: "pd.Series[Any]", num_rows: int) -> Any:
     """A column of one text throughout, `num_rows` long; None of any other column."""
     import pandas as pd
 
-    dtype: Any = column.dtype  # whose stubs lack what makes a column of it
+    dtype = column.dtype
     if not isinstance(dtype, pd.StringDtype) or dtype.storage != "pyarrow" or column.nunique(dropna=False) != 1:
         return None
     block = pa.array([column.iloc[0]] * min(num_rows, BLOCK), pa.large_string(), from_pandas=True)
     whole, rest = divmod(num_rows, BLOCK)
-    return dtype.__from_arrow__(pa.chunked_array([*[block] * whole, block.slice(0, rest)], pa.large_string()))
+    chunks = pa.chunked_array([*[block] * whole, block.slice(0, rest)], pa.large_string())
+    made: Any = dtype  # whose stubs lack what makes a column
+    return made.__from_arrow__(chunks)
