@@ -27,6 +27,8 @@ def group_penalty(
 ) -> Tensor:
     """(1/N) Σᵢ −log softmax(oᵢ)[yᵢ] + strength·R: outputs (N, 2), labels y and groups (N,), int64.
 
+        R = Σ_{g < h} (p̄_g − p̄_h)²
+
     With pᵢ the softmax's probability of class 1, R = `spread` of p by group (demographic parity), or the sum of the
     same over each class's examples alone (equalised odds); with two groups (p̄₀ − p̄₁)² of their means. A
     relaxation: fairness of decisions is of 1[pᵢ ≥ ½], whose mean has no gradient. Penalties on the groups' mean

@@ -30,7 +30,7 @@ class ProximalGD:
 
     Minimises F = L(w) + ½λ₂‖w‖² + λ₁‖w‖₁, L the mean loss, λ₁ = `l1`, λ₂ = `weight_decay`; both penalise every
     weight, biases too. With L = loss=mse and λ₂ = 0 that is the lasso, in scikit-learn's convention (alpha = λ₁).
-    At η = 1/L F(w_N) − F* ≤ L‖w₀ − w*‖²/(2N), accelerated 2L‖w₀ − w*‖²/(N + 1)² (Beck & Teboulle 2009, A fast
+    At η = 1/L, F(w_N) − F* ≤ L‖w₀ − w*‖²/(2N), accelerated 2L‖w₀ − w*‖²/(N + 1)² (Beck & Teboulle 2009, A fast
     iterative shrinkage-thresholding algorithm, Theorems 3.1 and 4.4). Weights become 0 exactly.
     """
 

@@ -83,7 +83,7 @@ def _block(block: str, parameters: frozenset[str], link: Link) -> Iterator[str]:
         yield _indented(dedent(block))
     else:
         for group in _groups(lines, parameters):
-            yield _group(group, link)
+            yield _group(group, parameters, link)
 
 
 def _indented(block: str) -> str:
@@ -118,7 +118,7 @@ def _is_item(line: str, following: list[str], parameters: frozenset[str], first:
     return known or hanging or bool(first and identifier)
 
 
-def _group(lines: list[str], link: Link) -> str:
+def _group(lines: list[str], parameters: frozenset[str], link: Link) -> str:
     text = " ".join(line.strip() for line in lines)
     if text.startswith(">>>"):
         return _fence("pycon", dedent("\n".join(lines)))
@@ -126,7 +126,8 @@ def _group(lines: list[str], link: Link) -> str:
         return f"- {prose(text[2:], link)}"
     found = _ITEM.match(text)
     if found and (_is_item(lines[0], lines[1:2], frozenset(), True) or text[0] == "`"):
-        first, *others = re.split(rf"(?<=[.)]) (?={_LATER}: )", text)
+        later = "|".join([_LATER, *map(re.escape, parameters)])
+        first, *others = re.split(rf"(?<=[.)]) (?=(?:{later}): )", text)
         return "\n\n".join(_definition(item, link) for item in [first, *others])
     text = prose(text, link)
     return re.sub(r"^(\d+)([.)])", r"\1\\\2", re.sub(r"^([-+:=])", r"\\\1", text))

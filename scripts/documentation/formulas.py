@@ -1,7 +1,7 @@
 r"""Formulas between dollar signs as MathML, which browsers draw by themselves: neither a script nor a network.
 
-LaTeX's names for symbols become the characters themselves; the rest is `atml_exp.typeset.math`. What isn't understood
-is a warning, which fails the build.
+LaTeX's names for symbols become the characters themselves; the rest is `atml_exp.typeset.math`. What isn't
+understood is a warning, which fails the build.
 """
 
 import re
@@ -21,15 +21,16 @@ __all__ = ["formulas_in", "from_prose", "plain", "setup"]
 
 _GREEK = """
     alpha α beta β gamma γ delta δ varepsilon ε epsilon ε zeta ζ eta η theta θ kappa κ lambda λ mu μ nu ν xi ξ pi π
-    rho ρ sigma σ tau τ phi φ varphi φ chi χ psi ψ omega ω ell ℓ Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ Phi Φ
-    Psi Ψ Omega Ω
+    rho ρ sigma σ tau τ phi φ varphi φ chi χ psi ψ omega ω ell ℓ Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π Sigma Σ
+    Phi Φ Psi Ψ Omega Ω
 """
 _SIGNS = """
     nabla ∇ partial ∂ le ≤ leq ≤ ge ≥ geq ≥ ne ≠ neq ≠ approx ≈ sim ∼ propto ∝ ll ≪ gg ≫ equiv ≡ in ∈ notin ∉ ni ∋
     subset ⊂ cup ∪ cap ∩ setminus ∖ varnothing ∅ emptyset ∅ to → rightarrow → leftarrow ← gets ← mapsto ↦ Rightarrow
     ⇒ Longrightarrow ⟹ iff ⟺ cdot · times × pm ± odot ⊙ circ ∘ sum ∑ prod ∏ int ∫ infty ∞ top ⊤ dagger † ast ∗
-    star ⋆ perp ⊥ dots … ldots … cdots ⋯ langle ⟨ rangle ⟩ lVert ‖ rVert ‖ Vert ‖ lvert | rvert | vert | mid | forall ∀
-    exists ∃ prime ′ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ colon : log log exp exp max max min min cos cos dim dim
+    star ⋆ perp ⊥ dots … ldots … cdots ⋯ langle ⟨ rangle ⟩ lVert ‖ rVert ‖ Vert ‖ lvert | rvert | vert | mid |
+    forall ∀ exists ∃ prime ′ lfloor ⌊ rfloor ⌋ lceil ⌈ rceil ⌉ colon :
+    log log exp exp max max min min cos cos dim dim
 """
 _WORDS = (_GREEK + " " + _SIGNS).split()
 _SYMBOLS = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))
@@ -56,6 +57,11 @@ def _symbol(found: "re.Match[str]") -> str:
     return _SYMBOLS.get(found[1]) or found[0]
 
 
+def _sign(found: "re.Match[str]") -> str:
+    """A minus and a prime as such, but for text."""
+    return {"-": "−", "'": "′"}.get(found[0], found[0])
+
+
 _ONE = r" *(?:\{(\w)\}|(\w))"
 _GROUP = r"(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})"
 _RULES: list[tuple[str, str | Callable[["re.Match[str]"], str]]] = [
@@ -66,7 +72,7 @@ _RULES: list[tuple[str, str | Callable[["re.Match[str]"], str]]] = [
     (rf"\\mathbb{_ONE}", partial(_letter, _BLACKBOARD)),
     (rf"\\mathcal{_ONE}", partial(_letter, _LETTERS)),
     (rf"\\mathbf{_ONE}", partial(_letter, {})),
-    (rf"\\dot{_ONE}", _dotted),
+    (rf"\\dot(?![a-zA-Z]){_ONE}", _dotted),
     (r"\\(?:mathrm|operatorname|textrm)\*?\{", r"\\text{"),
     (r"\\[td]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\frac *(\w)", r"\\frac{\1}"),
@@ -78,7 +84,7 @@ _RULES: list[tuple[str, str | Callable[["re.Match[str]"], str]]] = [
     (rf"\\({'|'.join(_OPERATORS)})(?![a-zA-Z])", r"\\text{\1}"),
     (r"\\([a-zA-Z]+) *", _symbol),
     (r" *([≤≥=→←]) *", r"\1"),
-    ("'", "′"),
+    (r"\\text\{[^{}]*\}|-|'", _sign),
 ]
 
 
@@ -147,7 +153,8 @@ def _belongs(token: str) -> bool:
         or re.search(r"[a-z]=", core)
     ):
         return False
-    return bool(_SIGN.search(core)) or (len(core) < 2 and core not in ("a", "A", "I") and token != "")
+    short = core and core not in ("a", "A", "I") and not re.search("[A-Za-z]{2}", core)
+    return bool(_SIGN.search(core) or short)
 
 
 def _bare(text: str) -> str:
@@ -200,11 +207,10 @@ def _mathml(formula: str, node: Element, display: bool) -> str:
 
 
 def _by_cases(found: "re.Match[str]") -> str:
-    """What stands before a brace, and a table of values and conditions behind it."""
+    """What stands before the cases, and a table of values and conditions."""
     rows = [[_inner(cell) for cell in line.split("&")] for line in _LINES.split(found[2]) if line.strip()]
     table = "".join(f"<mtr>{''.join(f'<mtd>{cell}</mtd>' for cell in row)}</mtr>" for row in rows)
-    brace = '<mo stretchy="true">{</mo>'
-    right = f'<mrow>{brace}<mtable columnalign="left">{table}</mtable></mrow>'
+    right = f'<mtable class="cases" columnalign="left">{table}</mtable>'
     return f'<math display="block">{_inner(found[1])}{right}</math>'
 
 
