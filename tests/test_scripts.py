@@ -116,6 +116,13 @@ def test_figures_are_made_with_the_set_up_of_run(checkout: Checkout) -> None:
     assert len(checkout.installs) == 1
 
 
+def test_the_documentation_is_built_with_its_own_extra(checkout: Checkout) -> None:
+    built = checkout("scripts/docs", "site")
+    script = checkout.root / "scripts" / "documentation" / "build_documentation.py"
+    assert (built.stdout, built.returncode) == (f"ran: {script} site\n", 0)
+    assert [call.rpartition(" ")[2] for call in checkout.installs] == [".[docs]"]
+
+
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
 def test_a_change_of_what_is_needed_installs_again(checkout: Checkout, name: str) -> None:
     checkout("scripts/run")
