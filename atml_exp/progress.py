@@ -144,8 +144,10 @@ class SweepProgress:
         with SweepProgress(64, "sweep") as sweep:
             with sweep.population(32, 1000) as part:  # 32 models, 1000 steps
                 part.update(500, {})                  # 16 of 64 models
+            sweep.end(32)
 
-    A model that is trained to the half counts as half a model.
+    A model that is trained to the half counts as half a model; one that is trained several times, by a recipe, as
+    much as its furthest training.
     """
 
     def __init__(
@@ -153,6 +155,7 @@ class SweepProgress:
     ) -> None:
         self._shown = Progress(_PARTS * num_models, description, stream, enabled=enabled, unit="models", per=_PARTS)
         self._done = 0
+        self._reached = 0.0
 
     def __enter__(self) -> Self:
         self._shown.__enter__()
@@ -165,16 +168,18 @@ class SweepProgress:
         self._shown.__exit__(kind, error, trace)
 
     def population(self, num_models: int, total_steps: int) -> "_Part":
-        """A display of a population's training, for as long as it is entered."""
+        """A display of one training of a population, for as long as it is entered."""
         return _Part(self, num_models, total_steps)
 
     def update(self, done: float, postfix: Mapping[str, float]) -> None:
         """So many models are done beside those of populations that have ended."""
-        self._shown.update(int(_PARTS * (self._done + done)), postfix)
+        self._reached = max(self._reached, done)
+        self._shown.update(int(_PARTS * (self._done + self._reached)), postfix)
 
     def end(self, num_models: int) -> None:
         """A population has ended."""
         self._done += num_models
+        self._reached = 0.0
         self.update(0, {})
 
 
@@ -195,8 +200,7 @@ class _Part:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._sweep.end(self._models)
+        pass
 
 
 class _Bar(Protocol):

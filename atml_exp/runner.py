@@ -363,6 +363,8 @@ def _train_group(members: Sequence[_Pending], terms: _Terms, recorded: Any) -> N
         )
         recipe = instantiate(first.config.recipe, tuple(first.config.trusted_packages))
         _follow(recipe, bench, population, observer, recordings)
+        if terms.display is not None:
+            terms.display.end(len(members))
         for job, recording in zip(jobs, recordings, strict=True):
             _prepare(job, recording, observer)
         for recording in recordings:

@@ -169,6 +169,7 @@ def test_a_sweep_counts_models_over_its_populations(clock):
                 for step in range(1, steps + 1):
                     clock.now += 3 / steps
                     part.update(step, {"train/loss": 0.5})
+            sweep.end(models)
     lines = stream.getvalue().splitlines()
     assert "sweep  model 2/4 (52 %)  train/loss 0.5  1 models/s  0:00:02 left" in lines[4]
     assert lines[-1].startswith("sweep  model 4/4 (100 %)")
@@ -187,4 +188,23 @@ def test_a_population_that_is_cut_short_does_not_count(clock):
             with sweep.population(2, 10) as part:
                 clock.now += 1
                 part.update(10, {})
+            sweep.end(2)
     assert stream.getvalue().splitlines()[-1].startswith("sweep  model 4/4 (100 %)")
+
+
+def test_a_population_that_a_recipe_trains_several_times_counts_once(clock):
+    stream = io.StringIO()
+    with SweepProgress(4, "sweep", stream) as sweep:
+        for _ in range(3):
+            with sweep.population(2, 10) as part:
+                for step in range(1, 11):
+                    clock.now += 20
+                    part.update(step, {})
+        assert max(shown(stream)) == 50
+        sweep.end(2)
+    assert shown(stream) == sorted(shown(stream))
+
+
+def shown(stream):
+    """The per cents of all lines."""
+    return [int(percent) for percent in re.findall(r"\((\d+) %\)", stream.getvalue())]
