@@ -26,8 +26,8 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: done, whether or not claims hold. 1: a run failed. 2: what can't run, said in one message. 130: Ctrl-C; 143:
-    SIGTERM; 129: its terminal was closed.
+    """0: done, whether or not claims hold. 1: a run failed. 2: what can't run, said in one message. Stopped: 130 by
+    Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed.
     """
     return until_stopped(lambda: _main(argv))
 
