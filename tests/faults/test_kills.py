@@ -60,7 +60,7 @@ def lost_too_much(hit, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "every", "least"), [("run", 1, 60), ("fused", 4, 50)])
+@pytest.mark.parametrize(("kind", "every", "least"), [("run", 2, 30), ("fused", 8, 25)])
 def test_in_the_middle_of_a_write(kind, every, least, tmp_path):
     """A file is left half written, without its name, or without the others that belong to it."""
     ends = attempts("writes", kind, every, tmp_path)["ends"]

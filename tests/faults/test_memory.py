@@ -36,7 +36,9 @@ def limited(monkeypatch, error, room, step=0, never_fits=None):
     return tried
 
 
-@pytest.mark.parametrize(("error", "step"), zip(REASONS, (0, 7, 0), strict=True), ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    ("error", "step"), list(zip(REASONS, (0, 7, 0), strict=True)), ids=lambda v: type(v).__name__
+)
 def test_halved_until_it_fits_the_numbers_are_the_same(tmp_path, monkeypatch, error, step):
     whole = run(configs(tmp_path / "whole", 5), keep_going=True, reports=False)
     tried = limited(monkeypatch, error, room=1, step=step)
