@@ -10,12 +10,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
 from atml_exp.catalogue import KINDS, catalogue
 from atml_exp.compose import compose, sweep_jobs
-from atml_exp.figure_spec import figure_spec
+from atml_exp.figure_spec import SCALES, figure_names
 from atml_exp.launchers.fused import _options
 from atml_exp.launchers.plugins import register_plugins
 from atml_exp.search_path import configs_directory, register_search_path
@@ -113,9 +114,11 @@ def test_no_page_asks_the_network_for_anything(site: Path) -> None:
 
 @pytest.mark.slow
 def test_formulas_are_drawn(site: Path, pages: dict[Path, Page]) -> None:
-    """Not shown as they are typed, and without a script."""
+    """Not shown as they are typed, but where the notation itself is described."""
     formula = re.compile(r"\$[^$\s][^$]*\$|\\(?:frac|lambda|nabla|sum|mathbb)\b")
-    typed = {path.name: formula.findall("".join(page.text)) for path, page in pages.items()}
+    typed = {
+        path.name: formula.findall("".join(page.text)) for path, page in pages.items() if path.parent.name != "api"
+    }
     assert {name: found for name, found in typed.items() if found} == {}
     assert "math" in pages[site / "concepts/probe/sharpness.html"].tags
     assert "math" in pages[site / "concepts/loss/hinge.html"].tags
@@ -137,10 +140,10 @@ def test_a_concepts_page_says_what_it_is_how_to_use_it_and_where_to_go(site: Pat
 
 
 def test_identifiers_of_papers_are_well_formed() -> None:
-    for group, name in OWN:
-        if group == "figure":
-            for paper in figure_spec(name).papers:
-                assert re.fullmatch(r"10\.\d{4,9}/\S+", paper.doi), f"{name}: {paper.doi}"
+    said = {entry.name: yaml.safe_load(entry.path.read_text(encoding="utf-8")) for entry in catalogue("figure")}
+    for name, figure in said.items():
+        for paper in figure["papers"]:
+            assert re.fullmatch(r"10\.\d{4,9}/\S+", paper["doi"]), f"{name}: {paper['doi']}"
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
@@ -174,6 +177,12 @@ def test_everything_is_on_the_map_from_the_lecture(kind: str) -> None:
     assert on_it == {name for group, name in OWN if group == kind}
 
 
+def test_every_tutorial_is_on_the_map_from_the_lecture() -> None:
+    on_it = {name for role, name in roles("lecture.md") if role == "tutorial"}
+    assert on_it == {path.stem for path in (SOURCES / "tutorials").glob("*.ipynb")}
+    assert len(on_it) == 8
+
+
 @pytest.mark.parametrize("page", ["lecture.md", "quick_start.md", "cluster.md"])
 def test_every_command_on_a_page_is_one_that_there_is(page: str) -> None:
     every = commands(page)
@@ -183,16 +192,17 @@ def test_every_command_on_a_page_is_one_that_there_is(page: str) -> None:
 
 
 def _check(command: list[str]) -> None:
+    """That what it names is there, and that its first job composes."""
     program, *arguments = command
     if program == "atml-figures" and arguments[0] == "make":
-        spec, (scale, *rest) = figure_spec(arguments[1]), [*arguments[2:], "scale=laptop"]
-        assert spec.jobs(scale.removeprefix("scale="), rest and rest[:-1])
+        assert arguments[1] in figure_names()
+        assert all(text.removeprefix("scale=") in SCALES for text in arguments[2:])
     elif program == "atml-exp":
-        for job in sweep_jobs([a for a in arguments if not a.startswith("--") and not a.startswith(_LAUNCHING)])[
-            :3
-        ]:
-            compose(job)
-        _check_launching([a for a in arguments if a.startswith(_LAUNCHING)])
+        launching = [text for text in arguments if text.startswith(_LAUNCHING)]
+        rest = [text for text in arguments if not text.startswith(("--", *_LAUNCHING)) and "interval" not in text]
+        compose(sweep_jobs(rest)[0])
+        if launching:
+            _check_launching(launching)
     else:
         assert (program, arguments[0]) in _OTHERS, command
 

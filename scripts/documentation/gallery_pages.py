@@ -79,8 +79,8 @@ def picture(folder: Folder | None, target: Path) -> Iterator[str]:
     for kind in ("png", "svg", "pdf", "csv"):
         shutil.copyfile(folder.path / f"{folder.name}.{kind}", files / f"{folder.name}.{kind}")
     name = f"files/{folder.name}"
-    yield f":::{{image}} {name}.png\n:alt: {folder.about.title}\n:class: picture\n:target: {name}.png\n:::"
-    links = ", ".join(f"{{download}}`{kind.upper()} <{name}.{kind}>`" for kind in ("svg", "pdf", "csv"))
+    yield f":::{{image}} {name}.png\n:alt: {folder.about.title}\n:class: picture\n:::"
+    links = ", ".join(f"{{download}}`{kind.upper()} <{name}.{kind}>`" for kind in ("png", "svg", "pdf", "csv"))
     runs = f"{folder.about.num_runs} runs at scale `{folder.about.scale}`"
     yield f"Made from {runs}. {links}"
     if folder.claims:
