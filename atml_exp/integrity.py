@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +211,9 @@ def _sealed_info(path: Path) -> dict[str, Any]:
 
 def _refuse_newer(path: Path, data: bytes) -> None:
     """ConfigError where run.json is of a version that is not known, unless a flipped bit made it so."""
-    content = json.loads(data)
+    content = None
+    with suppress(ValueError):
+        content = json.loads(data)
     version = content.get("format_version", 1) if isinstance(content, dict) else 1
     if not isinstance(version, int) or version in KNOWN_VERSIONS:
         return

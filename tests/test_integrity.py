@@ -25,6 +25,7 @@ from atml_exp.lock import Lock
 from atml_exp.recorder import Checkpoint, RunWriter
 from atml_exp.runner import groups_to_train, run
 from atml_exp.runs import Run
+from atml_exp.seals import log_lines, read_log
 from atml_exp.together import conclude_ready
 from atml_exp.validate import validate
 
@@ -194,8 +195,8 @@ def test_each_damage_of_an_unfinished_run_is_found_before_it_is_gone_on_with(eac
     assert {p.split("/")[-1].split("_")[0] for p in files(unfinished)} >= {"stage", "step", "resume.safetensors"}
 
 
-def test_what_is_read_of_an_unfinished_run_is_checked_as_well(each_damage):
-    """A log that is shorter is that of an earlier moment."""
+def test_what_is_read_of_an_unfinished_run_is_checked_as_well(each_damage, unfinished):
+    """A log or an array that is shorter at its end is that of an earlier moment."""
     loaded = []
     for directory, name, done in each_damage("unfinished"):
         try:
@@ -204,9 +205,17 @@ def test_what_is_read_of_an_unfinished_run_is_checked_as_well(each_damage):
         except (DamagedRunError, FileNotFoundError):
             pass
     shorter = {"removed", "empty", "half", "one byte less", "a byte more"}
-    last = sorted(p for p, _ in loaded if "/chunks/" in p)
-    assert [pair for pair in loaded if pair[0] not in ("metrics.jsonl", *last) or pair[1] not in shorter] == []
-    assert {done for name, done in loaded if name != "metrics.jsonl"} <= {"removed"}
+    last = max(name for name in files(unfinished) if "/chunks/" in name)
+    assert [pair for pair in loaded if pair[0] != "metrics.jsonl"] == [(last, "removed")]
+    assert {done for name, done in loaded if name == "metrics.jsonl"} <= shorter
+
+
+def test_a_log_of_the_same_run_that_the_checkpoint_does_not_know_is_found(tmp_path, unfinished):
+    directory = shutil.copytree(unfinished, tmp_path / "runs" / unfinished.name)
+    rows, _ = read_log(directory / "metrics.jsonl", unfinished.name)
+    changed = [(*row[:3], row[3] + 1) for row in rows]
+    (directory / "metrics.jsonl").write_text(log_lines(changed, unfinished.name)[0])
+    assert damage(directory) == ["metrics.jsonl: isn't the log that the checkpoint goes on from"]
 
 
 @pytest.mark.parametrize("name", ["metrics.parquet", "run.json", "checkpoints/*.safetensors", "arrays/*.npz"])
@@ -355,6 +364,41 @@ def test_the_command_says_it_in_one_message_and_then_trains(tmp_path, command):
     assert "metrics.parquet: has" in command(*overrides).message
     ended = command(*overrides)
     assert (ended.code, parquet.exists()) == (0, True), ended.err
+
+
+def test_a_sweep_over_any_launcher_says_all_of_them_at_once(tmp_path, command):
+    overrides = [*COMMON, "recipe.retrain=1it", f"output_dir={tmp_path.as_posix()}"]
+    directories = [
+        r.directory for r in run([config(tmp_path, s, "recipe.retrain=1it") for s in (0, 1)], reports=False)
+    ]
+    for directory in directories:
+        (directory / "run.json").write_bytes(b"")
+    message = command("--multirun", *overrides, "seed=0,1").message
+    assert message.count("run.json: is empty") == 2
+    assert sorted(p.name for p in (tmp_path / "quarantine").iterdir()) == sorted(d.name for d in directories)
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["ready.json", "metrics.parquet", "checkpoints/resume.safetensors"])
+def test_of_a_population_that_was_killed_while_it_ended_only_the_damaged_run_is_set_aside(tmp_path, file):
+    def killed(writer):
+        raise Killed
+
+    configs = [config(tmp_path, seed, "recipe.retrain=1it", "dtype=float64") for seed in (0, 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunWriter, "conclude", killed)
+        with pytest.raises(Killed):
+            run(configs, reports=False)
+    damaged, sound = sorted((tmp_path / "runs").iterdir())
+    (damaged / file).write_bytes(flipped((damaged / file).read_bytes(), 8 * 200))
+    with pytest.raises(DamagedRunError, match=f"{damaged.name}(.|\n)*{file}: "):
+        run(configs, reports=False)
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == [sound.name]
+    assert {r.status for r in run(configs, reports=False)} == {"complete"}
+    alone = [trained(tmp_path / "alone", seed, "recipe.retrain=1it", "dtype=float64") for seed in (0, 1)]
+    for mine, theirs in zip(run(configs, reports=False), alone, strict=True):
+        assert mine.reused
+        assert mine.final == pytest.approx(theirs.final, rel=1e-9)
 
 
 def stopped(directory, at):
