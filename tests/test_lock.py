@@ -1,5 +1,6 @@
 """One process at a time; a killed one holds nothing back."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -36,3 +37,21 @@ def test_a_killed_process_holds_nothing_back_and_leaves_no_file(tmp_path):
         holder.send_signal(signal.SIGKILL)
     Lock(tmp_path).release()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "busy"), [(errno.EWOULDBLOCK, True), (errno.ENOLCK, False), (errno.ENOTSUP, False)]
+)
+def test_a_file_system_that_knows_no_locks_is_not_taken_for_a_busy_run(tmp_path, monkeypatch, code, busy):
+    """Else everybody would wait there for nobody."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refused(*_):
+        raise OSError(code, "")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    if busy:
+        with pytest.raises(RunBusyError):
+            Lock(tmp_path)
+    else:
+        Lock(tmp_path).release()

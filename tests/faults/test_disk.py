@@ -124,13 +124,13 @@ def test_a_disk_that_is_read_only_from_the_start_is_said(small_disk, command):
     assert "allowed: a folder that can be written" in message
 
 
-def failing_from(monkeypatch, write, code):
-    """From the given write on all fail; returns how many there have been."""
+def failing_from(monkeypatch, write, code, *, once=False):
+    """From the given write on all fail, or that one only; returns how many there have been."""
     replace, calls = os.replace, []
 
     def refused(source, target):
         calls.append(target)
-        if write is not None and len(calls) > write:
+        if write is not None and (len(calls) == write + 1 if once else len(calls) > write):
             raise OSError(code, os.strerror(code))
         return replace(source, target)
 
@@ -156,6 +156,28 @@ def test_whichever_write_is_the_first_to_fail(whole, tmp_path, code):
         assert not list(outputs.rglob("*.partial"))
         assert {r.status for r in trained(outputs, kind)} == {"complete"}
         assert contents(outputs) == expected
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+def test_where_there_is_room_for_run_json_it_says_cut_off_and_not_failed(tmp_path, kind):
+    """Else a fused sweep, which leaves alone what has failed, wouldn't go on with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Observer, "begin", beginning(Observer.begin, patch))
+        with pytest.raises(DiskError):
+            trained(tmp_path, kind)
+    found = list(find_runs(tmp_path))
+    assert [r.status for r in found] == len(SEEDS[kind]) * ["running"]
+    assert all("wall_seconds" in r.info for r in found)
+
+
+def beginning(begin, patch):
+    """The first write after the beginning of a training fails."""
+
+    def begun(self, *arguments, **options):
+        failing_from(patch, 0, errno.ENOSPC, once=True)
+        return begin(self, *arguments, **options)
+
+    return begun
 
 
 def test_the_command_says_it_in_one_message_and_goes_on(command, tmp_path, monkeypatch):
