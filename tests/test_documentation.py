@@ -1,5 +1,6 @@
 """The documentation builds without a warning, has a page for all there is, and no link that leads nowhere."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -17,6 +18,7 @@ from hydra import initialize_config_dir
 from atml_exp.catalogue import KINDS, catalogue
 from atml_exp.compose import compose, sweep_jobs
 from atml_exp.figure_spec import SCALES, figure_names
+from atml_exp.figures.style import new_figure, pdf, png, svg
 from atml_exp.launchers.fused import _options
 from atml_exp.launchers.plugins import register_plugins
 from atml_exp.search_path import configs_directory, register_search_path
@@ -63,11 +65,49 @@ def build(*arguments: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
+def make_figure(folder: Path) -> Path:
+    """A figure as `atml-figures make` leaves it."""
+    folder.mkdir(parents=True)
+    picture = new_figure(4, 3)
+    picture.subplots().plot([0, 1], [1, 0])
+    content = {"png": png(picture), "svg": svg(picture).encode(), "pdf": pdf(picture), "csv": b"step,value\n0,1\n"}
+    for kind, data in content.items():
+        (folder / f"{folder.name}.{kind}").write_bytes(data)
+    (folder / "claims.json").write_text(json.dumps([CLAIM]), encoding="utf-8")
+    (folder / "figure.json").write_text(json.dumps({"name": folder.name} | ABOUT), encoding="utf-8")
+    return folder
+
+
+CLAIM = {
+    "paper": "Cohen et al. 2021",
+    "statement": "$λ_{max}$ settles at $2/η$",
+    "measured": 1.8034,
+    "spread": 1.02,
+    "threshold": 5.0,
+    "relation": "<=",
+    "unit": "%",
+    "values": [0.5, 1.1],
+    "holds": True,
+}
+ABOUT = {
+    "title": "The edge of stability",
+    "topic": "Why SGD works",
+    "text": "The sharpness rises.",
+    "papers": [],
+    "command": "atml-figures make edge_of_stability",
+    "scale": "smoke",
+    "created": "2026-10-30T14:05:12+00:00",
+    "num_runs": 13,
+    "seeds": [0, 1],
+    "versions": {},
+}
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, without figures. A warning of Sphinx, as of a reference that leads nowhere, fails here."""
+    """The site, with one figure. A warning of Sphinx, as of a reference that leads nowhere, fails here."""
     folder = tmp_path_factory.mktemp("documentation") / "site"
-    built = build(folder, "--figures", folder.parent / "none")
+    built = build(folder, "--figures", make_figure(folder.parent / "figures" / "edge_of_stability").parent)
     assert built.returncode == 0, built.stderr
     assert built.stdout.strip() == str(folder / "index.html")
     return folder
@@ -139,6 +179,16 @@ def test_a_concepts_page_says_what_it_is_how_to_use_it_and_where_to_go(site: Pat
         assert said in text
 
 
+@pytest.mark.slow
+def test_a_figure_that_was_made_stands_in_the_gallery_with_its_claims(site: Path) -> None:
+    page = (site / "concepts/figure/edge_of_stability.html").read_text(encoding="utf-8")
+    assert "1.8 ± 1.0 %" in re.sub(r"<[^>]+>|\s+", " ", page).replace("  ", " ")
+    assert re.search(r"<img[^>]* src=\"[^\"]*_images/edge_of_stability[^\"]*\.png", page)
+    gallery = (site / "concepts/figure/index.html").read_text(encoding="utf-8")
+    assert "1 of 1 claims holds, quick check" in gallery
+    assert f"1 of the {len(figure_names())} figures is in" in gallery
+
+
 def test_identifiers_of_papers_are_well_formed() -> None:
     said = {entry.name: yaml.safe_load(entry.path.read_text(encoding="utf-8")) for entry in catalogue("figure")}
     for name, figure in said.items():
@@ -167,7 +217,7 @@ def roles(page: str) -> set[tuple[str, str]]:
 def commands(page: str) -> list[str]:
     """The lines of a page's bash blocks, without comments."""
     blocks = re.findall(r"```bash\n(.*?)```", (SOURCES / page).read_text(encoding="utf-8"), re.DOTALL)
-    lines = [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines()]
+    lines = [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.replace("\\\n", "").splitlines()]
     return [line for line in lines if line]
 
 
