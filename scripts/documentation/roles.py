@@ -37,7 +37,8 @@ class ConceptRole(SphinxRole):
         return made, []
 
     def _link(self, name: str) -> nodes.Node:
-        options = {"refdomain": "std", "reftype": "doc", "refexplicit": True, "refwarn": True}
+        named = self.folder != "/tutorials"  # those go by their titles
+        options = {"refdomain": "std", "reftype": "doc", "refexplicit": named, "refwarn": True}
         link = addnodes.pending_xref("", reftarget=f"{self.folder}/{name}", **options)
         link["refdoc"] = self.env.current_document.docname
         self.set_source_info(link)
