@@ -93,7 +93,7 @@ class Library:
         own = self.root / "configs"
         every = ((group, entry) for group in GROUPS.values() for entry in catalogue(group))
         return {
-            (group, entry.name): Choice(group, entry.name, entry.description, entry.path)
+            (group, entry.name): Choice(group, entry.name, entry.description, entry.path.resolve())
             for group, entry in every
             if entry.path.resolve().is_relative_to(own.resolve())
         }
