@@ -80,6 +80,7 @@ def test_a_config_error_of_the_target_is_passed_on_and_others_say_where_they_com
     node = {"_target_": "atml_exp.datasets.mnist.mnist", "root": str(tmp_path)}
     with pytest.raises(ConfigError, match="of the 4 files of MNIST are missing"):
         instantiate(OmegaConf.create(node))
-    with pytest.raises(ConfigError, match=r"torch\.nn\.Linear: can't be made of these values: TypeError: ") as error:
+    said = r"torch\.nn\.Linear: can't be made of these values: TypeError: "
+    with pytest.raises(ConfigError, match=said) as error:
         instantiate(OmegaConf.create({"_target_": "torch.nn.Linear", "in_features": "two", "out_features": 1}))
     assert isinstance(error.value.__cause__, TypeError)
