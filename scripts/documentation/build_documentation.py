@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".documentation-") as work:
         sources, site = Path(work) / "scripts" / "documentation", Path(work) / "site"
         assemble(sources, options.figures)
-        if code := build(options.builder, sources, site, Path(work) / "doctrees"):
-            return 1 if code else 0
+        if build(options.builder, sources, site, Path(work) / "doctrees"):
+            return 1
         if options.builder == "html":
             shutil.rmtree(target, ignore_errors=True)
             site.rename(target)
