@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import atml_exp
-from atml_exp import runner
+from atml_exp import sitting
 from atml_exp.errors import ConfigError
 from atml_exp.optimisers.adam import Adam
 from atml_exp.probes.performance import performance
@@ -113,9 +113,9 @@ def test_failed_jobs_of_a_sweep_are_warned_of_and_marked_in_the_table(monkeypatc
             raise OSError("no room")
         return whole(models, *args, **options)
 
-    whole = runner.assemble
+    whole = sitting.assemble
     monkeypatch.setattr(Adam, "update", boom)
-    monkeypatch.setattr(runner, "assemble", assemble)
+    monkeypatch.setattr(sitting, "assemble", assemble)
     message = r"^3 of 4 runs failed: .*depth=1 optimiser=adam: RuntimeError: <b>boom</b>, and so did 2 more$"
     with pytest.warns(UserWarning, match=message):
         results = atml_exp.run([*SMALL, "model.depth=1,2", "optimiser=sgd,adam"])

@@ -57,7 +57,7 @@ def test_two_runs_on_the_same_threads_are_bit_identical(tmp_path):
 
 
 def test_going_on_with_another_number_of_threads_is_said_and_recorded(tmp_path, monkeypatch, caplog):
-    from atml_exp import runner
+    from atml_exp import sitting
     from atml_exp.optimisers.momentum import Momentum
     from atml_exp.runs import Run
 
@@ -74,7 +74,7 @@ def test_going_on_with_another_number_of_threads_is_said_and_recorded(tmp_path, 
         _train(tmp_path)
     there = environment()
     other = {**there, "machine": {**there["machine"], "threads": 77}}
-    monkeypatch.setattr(runner, "environment", lambda: other)
+    monkeypatch.setattr(sitting, "environment", lambda: other)
     info = Run(_train(tmp_path)).info
     assert [s["threads"] for s in info["sittings"]] == [there["machine"]["threads"], 77]
     (said,) = [r.getMessage() for r in caplog.records if "goes on from step" in r.getMessage()]

@@ -101,12 +101,12 @@ def test_a_job_that_cannot_run_is_refused_before_any_training(spec):
 
 
 def test_nothing_is_drawn_where_a_run_failed(spec, monkeypatch):
-    from atml_exp import runner
+    from atml_exp import sitting
 
     def broken(*models, **options):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(runner, "assemble", broken)
+    monkeypatch.setattr(sitting, "assemble", broken)
     outcome = make("loss", spec)
     assert outcome.made is None
     assert {r.error for r in outcome.results} == {"RuntimeError: boom"}

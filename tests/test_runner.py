@@ -140,8 +140,8 @@ def test_jobs_that_stack_equal_the_same_jobs_alone(tmp_path, optimiser):
 )
 def test_batches_of_different_sizes_train_together_as_alone(tmp_path, monkeypatch, optimiser):
     sizes = []
-    whole = runner._train_group
-    monkeypatch.setattr(runner, "_train_group", lambda m, *rest: sizes.append(len(m)) or whole(m, *rest))
+    whole = runner.train_group
+    monkeypatch.setattr(runner, "train_group", lambda m, *rest: sizes.append(len(m)) or whole(m, *rest))
     choices = [(f"recipe.batch_size={b}", f"seed={s}") for b, s in ((16, 0), (5, 1), (16, 2), (64, 0))]
     common = [*optimiser, "dtype=float64", "probe=[sharpness,trajectory]", "probe.sharpness.every=20it"]
     together = run([config(tmp_path / "together", *common, *c) for c in choices])
@@ -164,8 +164,8 @@ WIDTHS = (("model.width=3", "seed=0"), ("model.width=8", "seed=0"), ("model.widt
 @pytest.mark.parametrize("optimiser", ["momentum", "adam", "sam"])
 def test_models_of_different_width_train_together_as_alone(tmp_path, monkeypatch, optimiser):
     sizes = []
-    whole = runner._train_group
-    monkeypatch.setattr(runner, "_train_group", lambda m, *rest: sizes.append(len(m)) or whole(m, *rest))
+    whole = runner.train_group
+    monkeypatch.setattr(runner, "train_group", lambda m, *rest: sizes.append(len(m)) or whole(m, *rest))
     common = [f"optimiser={optimiser}", "dtype=float64", "probe=[sharpness,norms,trajectory]"]
     common += ["probe.sharpness.every=20it"]
     together = run([config(tmp_path / "together", *common, *c) for c in WIDTHS])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import atml_exp
-from atml_exp import runner
+from atml_exp import sitting
 from atml_exp.compose import compose_each
 from atml_exp.observer import Observer
 from atml_exp.runner import run
@@ -15,7 +15,7 @@ from atml_exp.runs import Run
 PACKAGE = Path(atml_exp.__file__).parent
 WALL = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "datetime.now", "datetime.today",
         "date.today", "datetime.utcnow", "os.path.getmtime", "os.path.getctime"}  # fmt: skip
-SHOWN = {"runner.py", "figure_make.py", "quarantine.py"}
+SHOWN = {"sitting.py", "figure_make.py", "quarantine.py"}
 """They write down when something was made, for people to read."""
 
 
@@ -70,7 +70,7 @@ def test_an_attempt_that_seems_older_than_the_one_before_it_is_still_the_latest(
         def now(cls, tz=None):
             return datetime.now(tz) - timedelta(days=1)
 
-    monkeypatch.setattr(runner, "datetime", Yesterday)
+    monkeypatch.setattr(sitting, "datetime", Yesterday)
     (second,) = run(config(tmp_path, "force=true"), reports=False)
     created = datetime.fromisoformat(Run(second.directory).info["created"])
     assert datetime.now(UTC) - created > timedelta(hours=23)

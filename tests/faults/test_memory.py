@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from atml_exp import runner, train
+from atml_exp import sitting, train
 from atml_exp.compose import compose_each
 from atml_exp.errors import OutOfMemoryError
 from atml_exp.runner import run
@@ -69,6 +69,6 @@ def test_a_single_run_that_does_not_fit_is_one_message(command, tmp_path, monkey
 
 
 def test_in_a_notebook_it_is_an_error_with_that_message(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "assemble", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(sitting, "assemble", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(OutOfMemoryError, match=r"doesn't fit in the memory of cpu: MemoryError; a smaller model"):
         run(configs(tmp_path, 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atml_exp import population, runner
+from atml_exp import population, runner, sitting
 from atml_exp.optimisers.sgd import SGD
 from atml_exp.runs import Run, find_runs
 
@@ -31,13 +31,13 @@ JOBS = ("seed=0,1,2", "optimiser.learning_rate=0.01,0.1")
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many runs were in each population that was trained."""
     trained: list[int] = []
-    train = runner._train_group
+    train = runner.train_group
 
     def counted(members, *rest):
         trained.append(len(members))
         return train(members, *rest)
 
-    monkeypatch.setattr(runner, "_train_group", counted)
+    monkeypatch.setattr(runner, "train_group", counted)
     return trained
 
 
@@ -79,14 +79,14 @@ def test_populations_of_one_kind_share_the_recorded_step(command, monkeypatch):
 
 
 def test_a_population_that_does_not_fit_in_memory_is_halved(command, tmp_path, monkeypatch):
-    assemble = runner.assemble
+    assemble = sitting.assemble
 
     def limited(models, *rest, **options):
         if len(models) > 2:
             raise MemoryError
         return assemble(models, *rest, **options)
 
-    monkeypatch.setattr(runner, "assemble", limited)
+    monkeypatch.setattr(sitting, "assemble", limited)
     assert "sweep of 6 jobs: 6 complete" in command(*SWEEP, *JOBS, FUSED).out
 
 
@@ -126,7 +126,7 @@ def test_what_fails_before_it_has_a_directory_is_said_too(command, monkeypatch):
     def broken(*models, **options):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(runner, "assemble", broken)
+    monkeypatch.setattr(sitting, "assemble", broken)
     ended = command(*SWEEP, "seed=0,1", FUSED)
     assert (ended.code, ended.out.count("RuntimeError: no room")) == (1, 2)
     assert "sweep of 2 jobs: 2 failed" in ended.out
