@@ -14,7 +14,7 @@ import yaml
 from atml_exp.errors import ConfigError
 from atml_exp.search_path import configs_folders
 
-__all__ = ["KINDS", "Entry", "catalogue", "kind_of"]
+__all__ = ["KINDS", "Entry", "catalogue", "kind_of", "targets"]
 
 KINDS = {
     "datasets": "dataset",
@@ -73,7 +73,7 @@ def _description(group: str, path: Path) -> str:
     if group == "figure":
         said = yaml.safe_load(text)
         return f"{said['title']} ({said['topic']})"
-    return _first_comment(text) or _first_line(next(_targets(yaml.safe_load(text)), ""))
+    return _first_comment(text) or _first_line(next(targets(yaml.safe_load(text)), ""))
 
 
 def _first_comment(text: str) -> str:
@@ -87,11 +87,11 @@ def _first_comment(text: str) -> str:
     return " ".join(sentence)
 
 
-def _targets(node: Any) -> Iterator[str]:
+def targets(node: Any) -> Iterator[str]:
     """Dotted paths, the innermost first: a probe's function before the wrapper that schedules it."""
     if isinstance(node, Mapping):
         for value in node.values():
-            yield from _targets(value)
+            yield from targets(value)
         if "_target_" in node:
             yield str(node["_target_"])
 

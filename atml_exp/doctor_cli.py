@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from atml_exp.signals import until_stopped
+
 if TYPE_CHECKING:
     from atml_exp.doctor import Finding
 
@@ -21,6 +23,10 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: runs can be made here, if slowly. 1: something is broken."""
+    return until_stopped(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     from atml_exp.doctor import examine
 

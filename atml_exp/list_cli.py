@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from atml_exp.catalogue import KINDS, Entry, catalogue, kind_of
 from atml_exp.errors import ConfigError
 from atml_exp.search_path import add_working_directory
+from atml_exp.signals import until_stopped
 
 __all__ = ["main"]
 
@@ -24,6 +25,10 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: listed. 1: nothing has to do with the searched word. 2: no such kind, said in one message."""
+    return until_stopped(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     add_working_directory()
     try:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from atml_exp.errors import ConfigError
+from atml_exp.signals import until_stopped
 
 __all__ = ["check_name", "main", "new_project"]
 
@@ -26,6 +27,10 @@ MOST_LETTERS = 40
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: the folder is there. 2: a name or place that can't be, said in one message; nothing is written then."""
+    return until_stopped(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         folder = new_project(arguments.name, Path(arguments.directory))

@@ -42,3 +42,11 @@ def test_an_error_in_a_subcommand_is_its_own_message(command):
     ended = command("list", "prbes")
     assert ended.code == 2
     assert ended.err.startswith("atml-exp-list: prbes: ")
+
+
+@pytest.mark.parametrize("name", ["doctor", "list", "new"])
+def test_ctrl_c_in_each_is_130_without_a_traceback(name, monkeypatch, capsys):
+    module = import_module(SUBCOMMANDS[name])
+    monkeypatch.setattr(module, "_parser", lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert module.main(["my_project"]) == 130
+    assert capsys.readouterr() == ("", "")

@@ -1,7 +1,7 @@
 """What the pages are made from: the choices in configs/, the code behind them, and how they are connected."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ import yaml
 from roles import GROUPS
 from source import Module, Thing, modules
 
-from atml_exp.catalogue import catalogue
+from atml_exp.catalogue import catalogue, targets
 
 __all__ = ["Choice", "Library"]
 
@@ -44,7 +44,7 @@ class Choice:
     @cached_property
     def targets(self) -> list[str]:
         """Dotted paths that it names, the innermost first."""
-        return [] if self.group in ("figure", "experiment") else list(dict.fromkeys(_targets(self.said)))
+        return [] if self.group in ("figure", "experiment") else list(dict.fromkeys(targets(self.said)))
 
     @property
     def header(self) -> dict[str, str]:
@@ -65,14 +65,6 @@ class Choice:
     def uses(self) -> frozenset[tuple[str, str]]:
         """(group, name) of each choice that its overrides make; what it changes with options is among them."""
         return frozenset(_uses(self.text))
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        for value in node.values():
-            yield from _targets(value)
-        if "_target_" in node:
-            yield str(node["_target_"])
 
 
 def _uses(text: str) -> Iterator[tuple[str, str]]:
