@@ -81,7 +81,8 @@ def _same(column: "pd.Series[Any]", num_rows: int) -> Any:
     dtype = column.dtype
     if not isinstance(dtype, pd.StringDtype) or dtype.storage != "pyarrow" or column.nunique(dropna=False) != 1:
         return None
-    block = pa.array([column.iloc[0]] * min(num_rows, BLOCK), pa.large_string(), from_pandas=True)
+    text = pa.array([column.iloc[0]], pa.large_string(), from_pandas=True)[0]
+    block = pa.repeat(text, min(num_rows, BLOCK))
     whole, rest = divmod(num_rows, BLOCK)
     chunks = pa.chunked_array([*[block] * whole, block.slice(0, rest)], pa.large_string())
     made: Any = dtype  # whose stubs lack what makes a column

@@ -12,7 +12,7 @@ Format 1 knew no checksums: of its files it is checked that they can be read as 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ __all__ = [
     "check",
     "check_checkpoint",
     "check_sealed",
+    "checked_bytes",
     "chunks",
     "damage",
     "entry",
@@ -97,6 +98,19 @@ def check(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
     with reading(path):
         _check(path, name, info)
     return path
+
+
+def checked_bytes(directory: Path, name: str, info: Mapping[str, Any]) -> bytes:
+    """The content of a small file that `check` finds to be what was written; read once."""
+    path = directory / name
+    with reading(path):
+        listed = info.get("files", {})
+        if name not in listed:
+            _check(path, name, info)
+        data = path.read_bytes()
+        if name in listed:
+            _compare(len(data), lambda: hashlib.sha256(data).hexdigest(), listed[name])
+    return data
 
 
 def check_sealed(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
@@ -232,7 +246,7 @@ def _check(path: Path, name: str, info: Mapping[str, Any]) -> None:
         raise FileNotFoundError
     listed, version = info.get("files", {}), info.get("format_version", 1)
     if name in listed:
-        _compare(path, listed[name])
+        _compare(path.stat().st_size, lambda: digest(path), listed[name])
     elif version == 1:
         if path.suffix in (".npz", ".safetensors"):
             seal(path)  # there is one where a run is being brought to format 2
@@ -242,12 +256,11 @@ def _check(path: Path, name: str, info: Mapping[str, Any]) -> None:
         _check_label(seal(path).get("of"), label(info, name))
 
 
-def _compare(path: Path, listed: Mapping[str, Any]) -> None:
+def _compare(size: int, sha256: Callable[[], str], listed: Mapping[str, Any]) -> None:
     accepted = [one for one in (listed, listed.get("before")) if one is not None]
-    size = path.stat().st_size
     if size not in [one["bytes"] for one in accepted]:
         raise ValueError(f"has {size} bytes instead of {listed['bytes']}")
-    if digest(path) not in [one["sha256"] for one in accepted]:
+    if sha256() not in [one["sha256"] for one in accepted]:
         raise ValueError("isn't what was written: its SHA-256 is another")
 
 

@@ -2,20 +2,19 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from atml_exp.batchwise import batchwise
 from atml_exp.columns import Columns, Layouts, beside, one_row_each
 from atml_exp.errors import ConfigError, DamagedRunError
-from atml_exp.integrity import FINISHED, FORMER, LOG, RESUME, check, chunks, read_info, reading
+from atml_exp.integrity import FINISHED, FORMER, LOG, RESUME, check, checked_bytes, chunks, read_info, reading
 from atml_exp.seals import read_log
 
 if TYPE_CHECKING:  # half a second that a command which makes no table needn't wait
@@ -26,11 +25,10 @@ __all__ = ["SCHEMA", "Run", "find_runs", "load", "metrics_table", "runs_table", 
 SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.string()), ("value", pa.float64())])
 """Of the table of metrics."""
 
-BATCH = 1024
-"""Runs of which the metrics are held in tables of their own before they become one."""
+METRICS = "metrics.parquet"
 FIRST = ("run_id", "attempt", "status")
 
-_PLAIN = (str, int, float, list, type(None))
+_PLAIN = frozenset((str, int, float, bool, list, type(None)))
 """What is no mapping, which to ask of each value of 100,000 runs would take seconds."""
 
 _T = TypeVar("_T")
@@ -176,10 +174,10 @@ def _steps_and_values(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _table(directory: Path, info: Mapping[str, Any]) -> pa.Table:
-    path = directory / "metrics.parquet"
+    path = directory / METRICS
     if _has_ended(info) or (_is_whole(info) and path.exists()):
-        check(directory, path.name, info)
-        with reading(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+        data = checked_bytes(directory, METRICS, info)
+        with reading(path), pq.ParquetFile(pa.BufferReader(data)) as file:
             return file.read(use_threads=False)  # which for a small file cost more than they save
     with reading(directory / LOG):
         if not (directory / LOG).exists() and _has_ended(read_info(directory)):
@@ -210,18 +208,19 @@ def find_runs(path: str | Path) -> Iterator[Run]:
 
     FileNotFoundError where the path doesn't exist.
     """
+    yield from map(Run, _directories(path))
+
+
+def _directories(path: str | Path) -> list[str]:
+    """Of the runs. As text, since pathlib would take ten times as long."""
     root = Path(path)
     if not root.exists():
         raise FileNotFoundError(f"{root} does not exist: nothing to load")
     if (root / "run.json").exists():
-        yield Run(root)
-        return
+        return [str(root)]
     folder = root / "runs" if (root / "runs").is_dir() else root
-    yield from (Run(folder / name) for name in sorted(os.listdir(folder)) if _is_run(folder, name))
-
-
-def _is_run(folder: Path, name: str) -> bool:
-    return os.path.exists(f"{folder}/{name}/run.json")  # a tenth of what pathlib takes
+    directories = (f"{folder}/{name}" for name in sorted(os.listdir(folder)))
+    return [directory for directory in directories if os.path.exists(f"{directory}/run.json")]
 
 
 def runs_table(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
@@ -230,7 +229,7 @@ def runs_table(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
     No metrics are read. filters: as of `load`, but for `name`.
     """
     chosen = _chosen(path, {key.replace("__", "."): value for key, value in filters.items()})
-    return one_row_each([c for _, c in chosen], FIRST)
+    return one_row_each([run.columns for run in chosen], FIRST)
 
 
 def load(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
@@ -243,70 +242,95 @@ def load(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
     model="mlp", model__width=64, status="complete")`; text is compared without regard to case. Raises KeyError for
     a column that no run has, warns where no run has the value, and of each damaged run, which is left out.
 
-    The latest attempt of a run stands for it; `attempt=…` asks for particular ones.
+    The latest attempt of a run stands for it; `attempt=…` asks for particular ones. Thousands of runs are read in
+    several processes.
     """
     wanted = {key.replace("__", "."): value for key, value in filters.items()}
     names = wanted.pop("name", None)
     chosen = _chosen(path, wanted)
-    sound: list[Columns] = []
-    return _frame(_sound(_tables([r for r, _ in chosen]), [c for _, c in chosen], sound), sound, names)
+    read = batchwise(partial(_read_metrics, names=names), [(run.directory, run.info) for run in chosen])
+    problems = [problem for part in read for problem in part.problems]
+    for problem in filter(None, problems):
+        warnings.warn(f"{problem}; the run is left out", stacklevel=2)
+    sound = [run.columns for run, problem in zip(chosen, problems, strict=True) if problem is None]
+    return _frame(read, sound)
 
 
 def table_of(runs: Sequence[Run]) -> "pd.DataFrame":
     """These runs as one tidy frame, with the columns of `load`. DamagedRunError where one of them is damaged."""
     layouts: Layouts = {}
-    return _frame((run.table() for run in runs), [Columns(_columns(run), layouts) for run in runs], None)
+    columns = [Columns(_columns(run.info), layouts) for run in runs]
+    return _frame([_joined([run.table() for run in runs], None)] if runs else [], columns)
 
 
-def _chosen(path: str | Path, wanted: Mapping[str, Any]) -> list[tuple[Run, Columns]]:
-    """The runs that `load` is asked for, with their columns; of each, no more than its metrics need is kept."""
-    layouts: Layouts = {}
-    runs = [(r, _taken(r, layouts)) for r in find_runs(path) if _is_readable(r)]
-    _check_columns(wanted, layouts)
+class _Found(NamedTuple):
+    """A run's columns, and of its run.json what reading its metrics needs."""
+
+    directory: str
+    info: dict[str, Any]
+    columns: Columns
+
+
+class _Metrics(NamedTuple):
+    """Metrics of several runs end to end, with numbers for names.
+
+    lengths: of the sound runs. problems: for each run, why its metrics can't be had, or None.
+    """
+
+    rows: pa.Table
+    names: list[str]
+    lengths: np.ndarray
+    problems: list[str | None]
+
+
+def _chosen(path: str | Path, wanted: Mapping[str, Any]) -> list[_Found]:
+    """The runs that `load` is asked for; of each, no more than its metrics need is kept."""
+    found = [run for batch in batchwise(_read_infos, _directories(path)) for run in batch]
+    for problem in (run for run in found if isinstance(run, str)):
+        warnings.warn(f"{problem}; the run is left out", stacklevel=3)
+    runs = [run for run in found if not isinstance(run, str)]
+    _check_columns(wanted, [run.columns for run in runs])
     if "attempt" not in wanted:
         runs = _latest_attempts(runs)
-    _warn_of_missing(wanted, [c for _, c in runs])
-    return [(r, c) for r, c in runs if all(_matches(c.get(k), v) for k, v in wanted.items())]
+    _warn_of_missing(wanted, [run.columns for run in runs])
+    return [run for run in runs if all(_matches(run.columns.get(k), v) for k, v in wanted.items())]
 
 
-def _taken(run: Run, layouts: Layouts) -> Columns:
-    """A run's columns; the rest of its run.json is let go."""
-    info, metrics = run.info, "metrics.parquet"
-    columns = Columns(_columns(run), layouts)
-    run.info = {key: info[key] for key in ("run_id", "status", "format_version") if key in info}
+def _read_infos(directories: Sequence[str]) -> list[_Found | str]:
+    """Each run, or why it can't be read."""
+    layouts: Layouts = {}
+    return [_read_one(directory, layouts) for directory in directories]
+
+
+def _read_one(directory: str, layouts: Layouts) -> _Found | str:
+    try:
+        info = read_info(Path(directory))
+    except ValueError as error:
+        return str(error)
+    kept: dict[str, Any] = {key: info[key] for key in ("run_id", "status", "format_version") if key in info}
     if "files" in info:
-        run.info["files"] = {metrics: info["files"][metrics]} if metrics in info["files"] else {}
-    return columns
+        kept["files"] = {name: entry for name, entry in info["files"].items() if name == METRICS}
+    return _Found(directory, kept, Columns(_columns(info), layouts))
 
 
-def _tables(runs: Sequence[Run]) -> Iterator[pa.Table | DamagedRunError]:
-    """The metrics of each run, or why they can't be had."""
-
-    def table(run: Run) -> pa.Table | DamagedRunError:
-        try:
-            return run.table()
-        except DamagedRunError as error:
-            return error
-
-    with ThreadPoolExecutor(2) as pool:
-        for start in range(0, len(runs), BATCH):
-            yield from pool.map(table, runs[start : start + BATCH])
+def _read_metrics(runs: Sequence[tuple[str, dict[str, Any]]], names: Any) -> _Metrics:
+    """names: of the metrics that are kept; None for all."""
+    read = [_read_table(directory, info) for directory, info in runs]
+    problems = [table if isinstance(table, str) else None for table in read]
+    return _joined([table for table in read if not isinstance(table, str)], names)._replace(problems=problems)
 
 
-def _sound(
-    tables: Iterator[pa.Table | DamagedRunError], columns: Sequence[Columns], sound: list[Columns]
-) -> Iterator[pa.Table]:
-    """The tables that can be had; `sound` becomes the columns of their runs."""
-    for table, run in zip(tables, columns, strict=True):
-        if isinstance(table, DamagedRunError):
-            warnings.warn(f"{table}; the run is left out", stacklevel=4)
-        else:
-            sound.append(run)
-            yield table
+def _read_table(directory: str, info: dict[str, Any]) -> pa.Table | str:
+    """The metrics of a run, or why they can't be had."""
+    run = Run(directory)
+    run.info = info
+    try:
+        return run.table()
+    except DamagedRunError as error:
+        return str(error)
 
 
-def _columns(run: Run) -> dict[str, Any]:
-    info = run.info
+def _columns(info: Mapping[str, Any]) -> dict[str, Any]:
     attempt = info.get("attempt", 1)
     return {"run_id": info["run_id"], "attempt": attempt, "status": info["status"], **flatten(info["config"])}
 
@@ -324,7 +348,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _flatten(config: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> None:
     for key, value in config.items():
-        if isinstance(value, dict) or (not isinstance(value, _PLAIN) and isinstance(value, Mapping)):
+        if type(value) not in _PLAIN and isinstance(value, Mapping):
             if "_target_" in value:
                 flat[prefix + key] = str(value["_target_"]).rpartition(".")[2]
             _flatten(value, f"{prefix}{key}.", flat)
@@ -332,7 +356,8 @@ def _flatten(config: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> No
             flat[prefix + key] = str(value) if isinstance(value, list) else value
 
 
-def _check_columns(wanted: Mapping[str, Any], layouts: Layouts) -> None:
+def _check_columns(wanted: Mapping[str, Any], columns: Sequence[Columns]) -> None:
+    layouts = {id(run.layout): run.layout for run in columns}.values()
     known = set().union(*layouts) if layouts else set(wanted)
     if unknown := sorted(set(wanted) - known):
         from difflib import get_close_matches
@@ -341,11 +366,12 @@ def _check_columns(wanted: Mapping[str, Any], layouts: Layouts) -> None:
         raise KeyError(f"no run has a column {unknown[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
-def _latest_attempts(runs: list[tuple[Run, Columns]]) -> list[tuple[Run, Columns]]:
-    latest: dict[str, tuple[Run, Columns]] = {}
-    for run, columns in runs:
-        if columns["attempt"] >= latest.get(columns["run_id"], (run, columns))[1]["attempt"]:
-            latest[columns["run_id"]] = (run, columns)
+def _latest_attempts(runs: list[_Found]) -> list[_Found]:
+    latest: dict[str, _Found] = {}
+    for run in runs:
+        name = run.columns["run_id"]
+        if run.columns["attempt"] >= latest.get(name, run).columns["attempt"]:
+            latest[name] = run
     return list(latest.values())
 
 
@@ -358,14 +384,6 @@ def _folded(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
-def _is_readable(run: Run) -> bool:
-    try:
-        return bool(run.info)
-    except ValueError as error:
-        warnings.warn(f"{error}; the run is left out", stacklevel=5)
-        return False
-
-
 def _warn_of_missing(wanted: Mapping[str, Any], columns: Sequence[Columns]) -> None:
     for key, value in wanted.items():
         if columns and not any(_matches(c.get(key), value) for c in columns):
@@ -373,32 +391,33 @@ def _warn_of_missing(wanted: Mapping[str, Any], columns: Sequence[Columns]) -> N
             warnings.warn(f"no run has {key} = {value!r}; there are: {there}", stacklevel=4)
 
 
-def _frame(tables: Iterator[pa.Table], columns: Sequence[Columns], names: Any) -> "pd.DataFrame":
-    """Metrics end to end, with the columns of their runs. names: of the metrics that are kept; None for all."""
-    wanted = names if names is None else {names} if isinstance(names, str) else set(names)
-    lengths: list[np.ndarray] = []
-    parts: list[pa.Table] = []
+def _frame(read: Sequence[_Metrics], columns: Sequence[Columns]) -> "pd.DataFrame":
+    """Metrics end to end, with the columns of their runs."""
     known: dict[str, int] = {}
-    while batch := list(islice(tables, BATCH)):
-        part, length = _joined(batch, known, wanted)
-        parts.append(part)
-        lengths.append(length)
+    parts = [_renamed(part, known) for part in read]
     rows = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
     places = rows["name"].combine_chunks().cast(pa.int32())
     named = pa.DictionaryArray.from_arrays(places, pa.array(list(known), pa.string()))
     frame = rows.set_column(2, "name", named).to_pandas()
-    return beside(one_row_each(columns, FIRST), np.concatenate([np.zeros(0, np.int64), *lengths]), frame)
+    lengths = np.concatenate([np.zeros(0, np.int64), *(part.lengths for part in read)])
+    return beside(one_row_each(columns, FIRST), lengths, frame)
 
 
-def _joined(tables: list[pa.Table], known: dict[str, int], wanted: Any) -> tuple[pa.Table, np.ndarray]:
-    """(metrics end to end, how many each run has). `known`, to which new names are added: numbers for names."""
-    rows = pa.concat_tables(tables)
-    owner = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
+def _renamed(part: _Metrics, known: dict[str, int]) -> pa.Table:
+    """The rows with the numbers that `known` has for names, to which new ones are added."""
+    numbers = np.array([known.setdefault(name, len(known)) for name in part.names], np.int32)
+    return part.rows.set_column(2, "name", pa.array(numbers[part.rows["name"].to_numpy()], pa.int32()))
+
+
+def _joined(tables: Sequence[pa.Table], wanted: str | Iterable[str] | None) -> _Metrics:
+    """The metrics of these runs. wanted: names of those that are kept; None for all."""
+    rows = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    owner = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     encoded = rows["name"].combine_chunks().dictionary_encode()
-    texts = encoded.dictionary.to_pylist()
-    numbers = np.array([known.setdefault(text, len(known)) for text in texts], np.int32)
-    rows = rows.set_column(2, "name", pa.array(numbers[encoded.indices.to_numpy()], pa.int32()))
+    names, numbers = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    rows = rows.set_column(2, "name", encoded.indices)
     if wanted is not None:
-        kept = np.isin(encoded.indices.to_numpy(), [i for i, text in enumerate(texts) if text in wanted])
+        chosen = {wanted} if isinstance(wanted, str) else set(wanted)
+        kept = np.isin(numbers, [i for i, name in enumerate(names) if name in chosen])
         rows, owner = rows.filter(pa.array(kept)), owner[kept]
-    return rows, np.bincount(owner, minlength=len(tables))
+    return _Metrics(rows.combine_chunks(), names, np.bincount(owner, minlength=len(tables)), [None] * len(tables))
