@@ -10,9 +10,10 @@ __all__ = ["Options", "Row", "interleaved", "readable", "speed", "wall"]
 
 @dataclass(frozen=True)
 class Options:
-    """repeats: how often each contestant is timed."""
+    """repeats: how often each contestant is timed. runs: how many are simulated."""
 
     repeats: int
+    runs: int = 2000
 
 
 @dataclass(frozen=True)
