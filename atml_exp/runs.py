@@ -220,7 +220,7 @@ def _directories(path: str | Path) -> list[str]:
         return [str(root)]
     folder = root / "runs" if (root / "runs").is_dir() else root
     directories = (f"{folder}/{name}" for name in sorted(os.listdir(folder)))
-    return [directory for directory in directories if os.path.exists(f"{directory}/run.json")]
+    return [directory for directory in directories if os.access(f"{directory}/run.json", os.F_OK)]
 
 
 def runs_table(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":

@@ -134,6 +134,7 @@ def test_a_notebook_that_is_kept_holds_no_times(notebook):
     with SweepProgress(2, "sweep") as sweep:
         for _ in range(2):
             train(sweep.population(1, 10), notebook.clock, 10)
+            sweep.end(1)
     assert "left" in notebook.shown.bundles[-2]["text/plain"]
     assert notebook.shown.bundles[-1]["text/plain"] == "sweep  2/2"
 
