@@ -14,6 +14,8 @@ def made(runs, together, tmp_path):
     def arrays(directory, eigenvalues, curvatures):
         folder = tmp_path / directory / "arrays"
         folder.mkdir(parents=True)
+        run_json = folder.parent / "run.json"
+        run_json.write_text('{"format_version": 1, "run_id": "x", "status": "complete", "config": {}}')
         for name, values in (("eigenvalues", eigenvalues), ("curvatures", curvatures)):
             np.savez(folder / f"gradient_noise.{name}.npz", steps=np.arange(len(values)), values=values)
         return str(tmp_path / directory)

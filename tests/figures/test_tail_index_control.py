@@ -19,6 +19,8 @@ def made(runs, together, tmp_path):
     def run(name, pooled, each, seed, probes=("tail_index",), **columns):
         directory = tmp_path / f"{name}{seed}"
         (directory / "arrays").mkdir(parents=True)
+        run_json = directory / "run.json"
+        run_json.write_text('{"format_version": 1, "run_id": "x", "status": "complete", "config": {}}')
         readings = []
         for probe in probes:
             values = np.array([[each, 0.9 * each, 1.1 * each, -2.0]])
