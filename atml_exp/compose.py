@@ -141,7 +141,7 @@ def _compose(overrides: list[str], config_name: str, find: Callable[..., Choices
     _check_additions(parsed, choices)
     try:
         config = hydra_compose(config_name, overrides, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
         raise ConfigError(_explain(error, overrides, config_name, list(choices))) from error
     with open_dict(config):
         check_hydra(config.pop("hydra"), overrides)
@@ -247,7 +247,7 @@ def _explain(error: Exception, overrides: list[str], config_name: str, groups: S
     chosen = [text for text, key in named if key in groups or _is_hydras(key)]
     try:
         config: Any = hydra_compose(config_name, chosen)
-    except (HydraException, OmegaConfBaseException) as first:
+    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as first:
         return _plain(first)
     for text, override in parsed:
         key = override.key_or_group
