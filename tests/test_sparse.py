@@ -47,12 +47,12 @@ def test_only_what_gets_half_as_large_is_packed():
 
 def test_a_checkpoint_of_a_pruned_net_is_small_and_reads_as_any(tmp_path):
     weight = sparse((100, 100), torch.float32, kept=0.05)
-    Checkpoint.save(tmp_path / "pruned", {"weight": weight}, {"velocity": weight}, step=7)
+    Checkpoint.save(tmp_path / "pruned.safetensors", {"weight": weight}, {"velocity": weight}, step=7)
     Checkpoint.save(
-        tmp_path / "dense", {"weight": torch.ones(100, 100)}, {"velocity": torch.ones(100, 100)}, step=7
+        tmp_path / "dense.safetensors", {"weight": torch.ones(100, 100)}, {"velocity": torch.ones(100, 100)}, step=7
     )
-    found = Checkpoint(tmp_path / "pruned")
+    found = Checkpoint(tmp_path / "pruned.safetensors")
     assert found.step == 7
     assert torch.equal(found.model["weight"], weight)
     assert torch.equal(found.optimiser["velocity"], weight)
-    assert (tmp_path / "pruned").stat().st_size < 0.1 * (tmp_path / "dense").stat().st_size
+    assert (tmp_path / "pruned.safetensors").stat().st_size < 0.1 * (tmp_path / "dense.safetensors").stat().st_size
