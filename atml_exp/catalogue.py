@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import takewhile
@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from atml_exp.errors import ConfigError
+from atml_exp.nodes import targets
 from atml_exp.search_path import configs_folders
 
-__all__ = ["KINDS", "Entry", "catalogue", "kind_of", "targets"]
+__all__ = ["KINDS", "Entry", "catalogue", "kind_of"]
 
 KINDS = {
     "datasets": "dataset",
@@ -73,7 +74,7 @@ def _description(group: str, path: Path) -> str:
     if group == "figure":
         said = yaml.safe_load(text)
         return f"{said['title']} ({said['topic']})"
-    return _first_comment(text) or _first_line(next(targets(yaml.safe_load(text)), ""))
+    return _first_comment(text) or _first_line(_innermost(yaml.safe_load(text)))
 
 
 def _first_comment(text: str) -> str:
@@ -87,13 +88,9 @@ def _first_comment(text: str) -> str:
     return " ".join(sentence)
 
 
-def targets(node: Any) -> Iterator[str]:
-    """Dotted paths, the innermost first: a probe's function before the wrapper that schedules it."""
-    if isinstance(node, Mapping):
-        for value in node.values():
-            yield from targets(value)
-        if "_target_" in node:
-            yield str(node["_target_"])
+def _innermost(node: Any) -> str:
+    """A probe's function, and not the wrapper that schedules it; empty where nothing is named."""
+    return ([*targets(node)] or [""])[-1]
 
 
 def _first_line(target: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from atml_exp.build import instantiate, targets
+from atml_exp.build import instantiate
 from atml_exp.checks import check_dataset, check_figure, check_probe
 from atml_exp.compose import compose
 from atml_exp.figure_make import make, table_of_figure
@@ -18,6 +18,7 @@ from atml_exp.figures.claim import Claim
 from atml_exp.job import Job, build_dataset, build_job
 from atml_exp.loss_checks import check_loss
 from atml_exp.model_checks import check_model
+from atml_exp.nodes import targets
 from atml_exp.nonparametric import is_of_training_set
 from atml_exp.optimiser_checks import check_optimiser
 from atml_exp.probe import OPTIMISER

@@ -11,7 +11,8 @@ import yaml
 from roles import GROUPS
 from source import Module, Thing, modules
 
-from atml_exp.catalogue import catalogue, targets
+from atml_exp.catalogue import catalogue
+from atml_exp.nodes import targets
 
 __all__ = ["Choice", "Library"]
 

@@ -5,21 +5,11 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
+from atml_exp.catalogue import KINDS
+
 __all__ = ["GROUPS", "setup"]
 
-GROUPS = {
-    "dataset": "dataset",
-    "wrapper": "dataset/wrapper",
-    "model": "model",
-    "loss": "loss",
-    "optimiser": "optimiser",
-    "schedule": "optimiser/schedule",
-    "recipe": "recipe",
-    "probe": "probe",
-    "logger": "logger",
-    "experiment": "experiment",
-    "figure": "figure",
-}
+GROUPS = {group.rpartition("/")[2]: group for group in KINDS.values()}
 """The config group that each role links into."""
 
 
