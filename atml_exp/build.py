@@ -1,6 +1,6 @@
 """The only user of hydra.utils.instantiate: a config's `_target_` runs code, so it names trusted packages only."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -9,11 +9,12 @@ import hydra.utils
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from atml_exp.errors import SAID, ConfigError, OutOfMemoryError
+from atml_exp.errors import SAID, BuildError, ConfigError, OutOfMemoryError
+from atml_exp.nodes import targets
 from atml_exp.schema import locate
 from atml_exp.search_path import installed_packages
 
-__all__ = ["TRUSTED", "building", "check_object", "check_target", "instantiate", "targets"]
+__all__ = ["TRUSTED", "building", "check_object", "check_target", "instantiate"]
 
 TRUSTED = ("atml_exp", "torch.nn", "torch.optim", "torchvision.models", "torchvision.transforms")
 """What a `_target_` may name without the user's word; the rest of torch can load and run files."""
@@ -22,6 +23,8 @@ OURS = (
     *(f"atml_exp.{n}" for n in ("pictures", "probe", "probes", "recipes")),
 )
 """Of our package, the parts of an experiment: the rest imports modules and runs commands by name."""
+OF_VALUES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What the values of a config can be blamed for."""
 BUILTIN = ("torch._C._nn", "torch._C._special")
 """Homes of what torch.nn.functional offers of torch's compiled functions."""
 
@@ -85,8 +88,8 @@ def instantiate(node: DictConfig, trusted: Sequence[str] = ()) -> Any:
 
 @contextmanager
 def building(what: str) -> Iterator[None]:
-    """Within it, what the values of a config lead to in the code that takes them is a ConfigError with the
-    reason; where memory doesn't suffice, an OutOfMemoryError.
+    """Within it, an error of the code that a config's values are given to is one message: a ConfigError where it is
+    of the kind that values cause, an OutOfMemoryError where memory doesn't suffice, else a BuildError.
     """
     try:
         yield
@@ -99,9 +102,13 @@ def building(what: str) -> Iterator[None]:
         lines = str(cause).splitlines() or [""]
         if _is_of_memory(cause):
             raise OutOfMemoryError(f"{what}: doesn't fit in memory: {lines[0][:300]}") from cause
-        raise ConfigError(
-            f"{what}: can't be made of these values: {type(cause).__name__}: {lines[0][:300]} "
-            "(HYDRA_FULL_ERROR=1 shows where)"
+        kind, said = (
+            (ConfigError, "can't be made of these values")
+            if isinstance(cause, OF_VALUES)
+            else (BuildError, "failed")
+        )
+        raise kind(
+            f"{what}: {said}: {type(cause).__name__}: {lines[0][:300]} (HYDRA_FULL_ERROR=1 shows where)"
         ) from cause
 
 
@@ -109,14 +116,3 @@ def _is_of_memory(error: BaseException) -> bool:
     from atml_exp.grouping import is_out_of_memory
 
     return isinstance(error, Exception) and is_out_of_memory(error)
-
-
-def targets(node: Any) -> Iterator[str]:
-    """All `_target_`s in a node, however deep."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for item in node:
-            yield from targets(item)

@@ -5,7 +5,16 @@ import traceback
 from pathlib import Path
 from typing import Self
 
-__all__ = ["SAID", "ConfigError", "DamagedRunError", "DiskError", "OutOfMemoryError", "RunBusyError", "exit_code"]
+__all__ = [
+    "SAID",
+    "BuildError",
+    "ConfigError",
+    "DamagedRunError",
+    "DiskError",
+    "OutOfMemoryError",
+    "RunBusyError",
+    "exit_code",
+]
 
 
 class _Said(Exception):
@@ -51,12 +60,17 @@ class OutOfMemoryError(_Said, RuntimeError):
     """A single run doesn't fit in memory."""
 
 
-SAID = (ConfigError, RunBusyError, DiskError, OutOfMemoryError)
+class BuildError(_Said, RuntimeError):
+    """Code that a config names failed when it was called, for a reason that its values can't be blamed for."""
+
+
+SAID = (ConfigError, RunBusyError, DiskError, OutOfMemoryError, BuildError)
 """All of them: their message is all that a command says."""
 
 
 def exit_code(error: BaseException) -> int:
-    """2: what a config or a second command can be blamed for, and nothing was trained. 1: the machine gave out.
+    """2: what a config or a second command can be blamed for, and nothing was trained. 1: the machine gave out, or
+    code that a config names.
 
     >>> exit_code(ConfigError()), exit_code(DiskError())
     (2, 1)

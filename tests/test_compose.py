@@ -154,3 +154,9 @@ def test_a_config_made_from_a_shared_one_is_the_one_that_hydra_composes(override
     shared, first, again = compose_each([["seed=9", *overrides], overrides, overrides])
     assert OmegaConf.to_yaml(first) == OmegaConf.to_yaml(again) == OmegaConf.to_yaml(expected)
     assert shared.seed == (9 if not any(o.startswith("seed=") for o in overrides) else expected.seed)
+
+
+@pytest.mark.parametrize("text", ["model=glob(*)", "optimiser.learning_rate=glob(*)"])
+def test_a_glob_is_refused(text):
+    with pytest.raises(ConfigError, match=r"glob can't be used here; allowed: the values by name"):
+        sweep_jobs(["seed=0,1", text])

@@ -496,8 +496,9 @@ class Composer:
         return config
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def composer() -> Iterator["Composer"]:
+    """For one test: a command sets Hydra's global state up for itself."""
     with composing._hydra(None, ()):
         yield Composer()
 

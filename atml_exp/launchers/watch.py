@@ -4,8 +4,9 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
@@ -14,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from atml_exp.errors import SAID, exit_code
+from atml_exp.errors import SAID, ConfigError, exit_code
 
 if TYPE_CHECKING:
     from atml_exp.runner import RunResult
@@ -81,7 +82,7 @@ class WatchedLauncher(Launcher):
         A sweeper that wants a number takes no text for one: that is what a job without its objective returns.
         """
         jobs = [list(overrides) for overrides in job_overrides]
-        with refusing():
+        with refusing(), _taking_back(Path(self.config.hydra.sweep.dir)):
             results = self._results(jobs, initial_job_idx)
             self.sweep.jobs += jobs
             self.sweep.results += results
@@ -117,6 +118,21 @@ class WatchedLauncher(Launcher):
 
             return objective_of(result, name)
         return f"{result.status}{': ' if result.error else ''}{result.error}"
+
+
+@contextmanager
+def _taking_back(folder: Path) -> Iterator[None]:
+    """Within it, a config that can't run leaves nothing behind: Hydra has written down the sweep before it begins,
+    in `<output_dir>/sweeps/<date>/<time>`.
+    """
+    try:
+        yield
+    except ConfigError:
+        with suppress(OSError):  # a folder that holds something else stays
+            (folder / "multirun.yaml").unlink(missing_ok=True)
+            for made in (folder, *folder.parents[:3]):
+                made.rmdir()
+        raise
 
 
 def _job_return(overrides: Sequence[str], value: Any) -> JobReturn:

@@ -164,7 +164,9 @@ def trained(configs, max_replicas=None):
 
 
 def resume_steps(folder):
-    return [RunWriter.resume_step(run.directory) for run in find_runs(folder / "outputs")] if begun(folder) else []
+    """Of the runs that haven't ended: those that have need no checkpoint any more."""
+    runs = find_runs(folder / "outputs") if begun(folder) else []
+    return [RunWriter.resume_step(run.directory) for run in runs if run.status == "running"]
 
 
 def begun(folder):

@@ -12,6 +12,15 @@ from atml_exp.signals import Stopped, stopping, until_stopped
 NUMBERS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
+@pytest.fixture(autouse=True)
+def not_ignored():
+    """Whatever started the tests, nohup for instance, may ignore a signal."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def handlers():
     return {number: signal.getsignal(number) for number in (*NUMBERS, signal.SIGINT)}
 
