@@ -45,7 +45,7 @@ class Choice:
     @cached_property
     def targets(self) -> list[str]:
         """Dotted paths that it names, the innermost first."""
-        return [] if self.group in ("figure", "experiment") else list(dict.fromkeys(targets(self.said)))
+        return [] if self.group in ("figure", "experiment") else list(dict.fromkeys(reversed([*targets(self.said)])))
 
     @property
     def header(self) -> dict[str, str]:
