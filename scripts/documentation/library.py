@@ -45,7 +45,9 @@ class Choice:
     @cached_property
     def targets(self) -> list[str]:
         """Dotted paths that it names, the innermost first."""
-        return [] if self.group in ("figure", "experiment") else list(dict.fromkeys(reversed([*targets(self.said)])))
+        if self.group in ("figure", "experiment"):
+            return []
+        return list(dict.fromkeys(reversed([*targets(self.said)])))
 
     @property
     def header(self) -> dict[str, str]:
