@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from atml_exp.errors import ConfigError
+from atml_exp.one_at_a_time import one_at_a_time
 from atml_exp.runs import Run, table_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Restored(NamedTuple):
     data: "Dataset"
 
 
+@one_at_a_time
 def run(
     overrides: str | Sequence[str] = (), *, output_dir: str | Path | None = None, reports: bool = False
 ) -> Results:
@@ -58,6 +60,7 @@ def run(
     The jobs of a sweep that fail stop no other; a warning says which and why, and `status` in the table is
     `failed`. The error of a job by itself is raised. Raises ConfigError, before any training and with one message,
     where a config can't run. When the kernel is interrupted what was reached is kept, and the same call goes on.
+    Calls from several threads take turns.
     """
     from atml_exp.runner import run as train
 
@@ -69,6 +72,7 @@ def run(
     return Results(runs, table_of(list({r.id: r for r in runs if _is_there(r)}.values())))
 
 
+@one_at_a_time
 def figure(name: str, *overrides: str, output_dir: str | Path = "outputs") -> "Made":
     """Makes a lecture figure as `atml-figures make` does, and returns it; a notebook shows it, claims and all.
 
@@ -90,6 +94,7 @@ def figure(name: str, *overrides: str, output_dir: str | Path = "outputs") -> "M
     return outcome.made
 
 
+@one_at_a_time
 def restore(run: Run | str | Path, step: int | None = None, *, device: str | None = None) -> Restored:
     """The model of a run's checkpoint, the last or that of a step, in eval mode, and the run's data.
 
@@ -153,7 +158,7 @@ def _warn_of_failures(jobs: Sequence[Sequence[str]], results: "Sequence[RunResul
         job, first = failed[0]
         others = f", and so did {len(failed) - 1} more" if len(failed) > 1 else ""
         text = f"{len(failed)} of {len(results)} runs failed: {' '.join(job)}: {first.error}{others}"
-        warnings.warn(text, stacklevel=3)
+        warnings.warn(text, stacklevel=4)  # where `run` was called
 
 
 def _failed_jobs(outcome: "Outcome") -> str:

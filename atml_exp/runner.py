@@ -20,6 +20,7 @@ from atml_exp.job import Job, build_job
 from atml_exp.ledger import FINISHED, Entry, look_up
 from atml_exp.lock import Lock
 from atml_exp.merging import merged
+from atml_exp.one_at_a_time import one_at_a_time
 from atml_exp.probe import DataChangedError
 from atml_exp.progress import SweepProgress
 from atml_exp.quarantine import quarantine_damaged
@@ -49,6 +50,7 @@ class RunResult:
     error: str = ""
 
 
+@one_at_a_time
 def run(
     configs: Sequence[DictConfig],
     *,
@@ -67,7 +69,8 @@ def run(
     run is asked for alone.
 
     A run that another process is training is waited for, after all others; where that process is stopped, this one
-    goes on with it. No lock is held while waiting, so that two equal sweeps can't wait for each other.
+    goes on with it. No run's lock is held while waiting, so that two equal sweeps can't wait for each other. Calls
+    from several threads of this process take turns.
 
     Raises ConfigError before any training where a config doesn't fit; KeyboardInterrupt after saving what can be
     gone on with; RunBusyError where another process trains one of the runs and its config says wait=false;
@@ -91,6 +94,7 @@ def run(
     return [_result(pending[j.id], failures.get(j.id), reports, reused=j.id not in fresh) for j in jobs]
 
 
+@one_at_a_time
 def groups_to_train(
     configs: Sequence[DictConfig], *, retry_failed: bool = True, max_replicas: int | None = None
 ) -> list[list[DictConfig]]:

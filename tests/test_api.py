@@ -117,8 +117,9 @@ def test_failed_jobs_of_a_sweep_are_warned_of_and_marked_in_the_table(monkeypatc
     monkeypatch.setattr(Adam, "update", boom)
     monkeypatch.setattr(sitting, "assemble", assemble)
     message = r"^3 of 4 runs failed: .*depth=1 optimiser=adam: RuntimeError: <b>boom</b>, and so did 2 more$"
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=message) as warned:
         results = atml_exp.run([*SMALL, "model.depth=1,2", "optimiser=sgd,adam"])
+    assert [w.filename for w in warned if "runs failed" in str(w.message)] == [__file__]
     there = [(r.directory / "run.json").exists() for r in results.runs]
     assert there == [True, True, False, False]
     assert set(results.frame["status"]) == {"complete", "failed"}
