@@ -12,11 +12,12 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from atml_exp.arguments import options_first
+from atml_exp.entry import enter
 from atml_exp.errors import SAID, ConfigError
 from atml_exp.launchers.plugins import check_installed, register_plugins
 from atml_exp.launchers.watch import refuse, watched
 from atml_exp.search_path import add_working_directory, configs_directory, register_search_path
-from atml_exp.signals import until_stopped
 from atml_exp.subcommands import run_subcommand
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is not None:
         sys.argv = [sys.argv[0], *argv]
-    return until_stopped(_main)
+    return enter("atml-exp", _main)
 
 
 def _main() -> int:
@@ -42,8 +43,9 @@ def _main() -> int:
     if code is not None:
         return code
     add_working_directory()
-    arguments = _parser().parse_args()
+    arguments = _parser().parse_intermixed_args()
     try:
+        sys.argv[1:] = _hydras(arguments)
         check_installed(arguments.overrides)
         register_plugins()
         if arguments.describe:
@@ -64,6 +66,24 @@ def _parser() -> ArgumentParser:
     parser: ArgumentParser = get_args_parser()
     parser.add_argument("--describe", action="store_true", help="Print each run's learning system, train nothing")
     return parser
+
+
+def _hydras(arguments: Any) -> list[str]:
+    """The words that Hydra is to read, in the order that it can. ConfigError for options that exclude one another,
+    of which it would make a traceback, and for the one with which it would read a pickle.
+    """
+    options = {key: value for key, value in vars(arguments).items() if key not in ("overrides", "describe")}
+    exclusive = ("run", "multirun", "cfg", "info", "shell_completion")
+    given = [f"--{name.replace('_', '-')}" for name in exclusive if options[name]]
+    if len(given) > 1:
+        raise ConfigError(f"{' '.join(given)}: exclude one another; allowed: one of them")
+    if options["resolve"] and not (options["cfg"] or options["help"]):
+        raise ConfigError("--resolve: says how --cfg and --help show a config; allowed: beside one of them")
+    if options["experimental_rerun"] is not None:
+        raise ConfigError(
+            "--experimental-rerun: reads a pickle, which can run any code; allowed: the same overrides"
+        )
+    return options_first(options, arguments.overrides)
 
 
 def _describe(configs: Sequence[DictConfig]) -> int:

@@ -1,13 +1,13 @@
 """`atml-exp-doctor`: what this machine has, and what will be slow on it."""
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from atml_exp.signals import until_stopped
+from atml_exp.arguments import Parser
+from atml_exp.entry import enter
 
 if TYPE_CHECKING:
     from atml_exp.doctor import Finding
@@ -23,7 +23,7 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: runs can be made here, if slowly. 1: something is broken."""
-    return until_stopped(lambda: _main(argv))
+    return enter("atml-exp-doctor", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -40,12 +40,11 @@ def _main(argv: Sequence[str] | None) -> int:
     return int(any(finding.grade == "broken" for finding in findings))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         "atml-exp-doctor",
         description="Says what this machine has (CPU, GPU, memory, torch, optional extras) and what will be slow.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--output-dir", default="outputs", help="where runs are to go (default: outputs)")
     parser.add_argument("--json", action="store_true", help="the same, to be read by programs")

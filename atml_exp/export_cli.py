@@ -1,11 +1,11 @@
 """`atml-exp-export RUN_DIR FILE`: a trained model for plain PyTorch."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from atml_exp.arguments import Parser
+from atml_exp.entry import enter
 from atml_exp.errors import ConfigError
-from atml_exp.signals import until_stopped
 
 __all__ = ["main"]
 
@@ -18,20 +18,11 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the file and says so; 2 and one message where it can't."""
-    return until_stopped(lambda: _main(argv))
+    return enter("atml-exp-export", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
-        "atml-exp-export",
-        description="Writes a run's model as a state_dict that loads without atml_exp.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", help="a run directory, finished or going on")
-    parser.add_argument("file", help="a new file, .pt or .safetensors")
-    parser.add_argument("--naming", choices=("dense", "prune"), default="dense", help="of pruned weights")
-    parser.add_argument("--step", type=int, help="of the checkpoint; the last one by default")
+    parser = _parser()
     arguments = parser.parse_args(argv)
     if not isinstance(arguments.file, str):  # what argparse makes of a lone --
         parser.error("the following arguments are required: file")
@@ -44,6 +35,19 @@ def _main(argv: Sequence[str] | None) -> int:
         return 2
     print(path)
     return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "atml-exp-export",
+        description="Writes a run's model as a state_dict that loads without atml_exp.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("run", help="a run directory, finished or going on")
+    parser.add_argument("file", help="a new file, .pt or .safetensors")
+    parser.add_argument("--naming", choices=("dense", "prune"), default="dense", help="of pruned weights")
+    parser.add_argument("--step", type=int, help="of the checkpoint; the last one by default")
+    return parser
 
 
 if __name__ == "__main__":

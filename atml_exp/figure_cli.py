@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from atml_exp.arguments import Parser
+from atml_exp.entry import enter
 from atml_exp.errors import SAID, ConfigError, exit_code
 from atml_exp.search_path import add_working_directory
-from atml_exp.signals import until_stopped
 
 __all__ = ["main"]
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0: done, whether or not claims hold. 1: a run failed. 2: what can't run, said in one message. Stopped: 130 by
     Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed.
     """
-    return until_stopped(lambda: _main(argv))
+    return enter("atml-figures", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -45,12 +46,11 @@ def _main(argv: Sequence[str] | None) -> int:
         return exit_code(error)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         "atml-figures",
         description="Lecture figures: each trains what it lacks, draws, and says whether the paper's claims held.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="list | make | gallery")
     listing = commands.add_parser(

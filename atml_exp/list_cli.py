@@ -1,16 +1,16 @@
 """`atml-exp-list [KIND …]`: what there is to choose from, with a line on each."""
 
 import argparse
-import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from atml_exp.arguments import Parser
 from atml_exp.catalogue import KINDS, Entry, catalogue, kind_of
+from atml_exp.entry import enter
 from atml_exp.errors import ConfigError
 from atml_exp.search_path import add_working_directory
-from atml_exp.signals import until_stopped
 
 __all__ = ["main"]
 
@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: listed. 1: nothing has to do with the searched word. 2: no such kind, said in one message."""
-    return until_stopped(lambda: _main(argv))
+    return enter("atml-exp-list", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -37,27 +37,20 @@ def _main(argv: Sequence[str] | None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"atml-exp-list: {error}\n")
         return 2
-    try:
-        return _shown(arguments, found)
-    except BrokenPipeError:  # `atml-exp-list probes | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return _shown(arguments, found)
 
 
 def _shown(arguments: argparse.Namespace, found: Mapping[str, Sequence[Entry]]) -> int:
     if not arguments.kinds and arguments.search is None:
         return _overview(found)
-    code = _listing(found, arguments.search or "")
-    sys.stdout.flush()
-    return code
+    return _listing(found, arguments.search or "")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         "atml-exp-list",
         description="Lists what there is to choose from, with a line on each.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--search", metavar="WORD", help="only those with this word in their name or description")

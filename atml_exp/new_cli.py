@@ -1,6 +1,5 @@
 """`atml-exp-new NAME`: a project folder of one's own that installs beside atml_exp and works at once."""
 
-import argparse
 import keyword
 import os
 import re
@@ -10,8 +9,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from atml_exp.arguments import Parser
+from atml_exp.entry import enter
 from atml_exp.errors import ConfigError
-from atml_exp.signals import until_stopped
 
 __all__ = ["check_name", "main", "new_project"]
 
@@ -27,7 +27,7 @@ MOST_LETTERS = 40
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0: the folder is there. 2: a name or place that can't be, said in one message; nothing is written then."""
-    return until_stopped(lambda: _main(argv))
+    return enter("atml-exp-new", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -135,13 +135,12 @@ def _next_steps(folder: Path) -> str:
 {folder / "README.md"} says what each file is, and how to make it yours."""
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         "atml-exp-new",
         description="Makes a project folder of your own beside atml_exp: a dataset, a probe, a figure with claims, "
         "their configs and tests, all of which work as they stand.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", help="of the folder and of the Python package in it")
     parser.add_argument("--directory", metavar="DIR", default=".", help="the folder to make it in (default: .)")

@@ -1,13 +1,13 @@
 """`atml-exp-probe RUN_DIR [probe=NAME …]`: measures a run's checkpoints."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from atml_exp.arguments import Parser
+from atml_exp.entry import enter
 from atml_exp.errors import ConfigError
 from atml_exp.search_path import add_working_directory
-from atml_exp.signals import until_stopped
 
 __all__ = ["main"]
 
@@ -20,20 +20,11 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints a table of step, name and value; 2 and one message where something can't be measured."""
-    return until_stopped(lambda: _main(argv))
+    return enter("atml-exp-probe", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
-        "atml-exp-probe",
-        description="Measures a run's checkpoints, with the same numbers as while it was training.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", help="a run directory, finished or going on")
-    parser.add_argument("overrides", nargs="*", help="probe=NAME, probe.NAME.KEY=VALUE, device=cpu")
-    parser.add_argument("--csv", metavar="FILE", help="also write the table to a new file")
-    arguments = parser.parse_args(argv)
+    arguments = _parser().parse_args(argv)
     if arguments.csv and Path(arguments.csv).exists():
         return _refuse(f"--csv {arguments.csv}: exists already; name a new file")
     add_working_directory()
@@ -49,6 +40,18 @@ def _main(argv: Sequence[str] | None) -> int:
         return _refuse("nothing was measured; choose probe=NAME")
     print(table.to_string(index=False, float_format=lambda v: f"{v:.8g}"))
     return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "atml-exp-probe",
+        description="Measures a run's checkpoints, with the same numbers as while it was training.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("run", help="a run directory, finished or going on")
+    parser.add_argument("overrides", nargs="*", help="probe=NAME, probe.NAME.KEY=VALUE, device=cpu")
+    parser.add_argument("--csv", metavar="FILE", help="also write the table to a new file")
+    return parser
 
 
 def _refuse(message: str) -> int:

@@ -17,6 +17,7 @@ from atml_exp.runner import RunResult, run
 from atml_exp.runs import Run
 from atml_exp.search_path import add_working_directory
 from atml_exp.summary import print_summary
+from atml_exp.terminal import printing
 
 __all__ = ["GroupTask", "outcome", "reason_of", "run_in_sweep"]
 
@@ -25,6 +26,11 @@ def run_in_sweep(config: DictConfig) -> RunResult:
     """One job of a sweep. One that fails stops no other: it is said at once, and returned. Its report, seconds of
     work, is drawn when the run is asked for alone.
     """
+    with printing():
+        return _run_in_sweep(config)
+
+
+def _run_in_sweep(config: DictConfig) -> RunResult:
     settings = HydraConfig.get()
     _enter(settings.runtime.cwd)
     try:
@@ -54,7 +60,7 @@ class GroupTask:
         settings = HydraConfig.get()
         _enter(settings.runtime.cwd)
         configs = [DictConfig(OmegaConf.create(text)) for text in self.groups[settings.job.num]]
-        with own_device(str(config.device)):
+        with printing(), own_device(str(config.device)):
             return run(
                 configs,
                 group=str(Path(settings.sweep.dir)),
