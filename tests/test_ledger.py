@@ -1,6 +1,7 @@
 """Attempts at a run: the latest counts, force never writes over one that has ended, and looking changes nothing."""
 
 import json
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,7 @@ from atml_exp.runs import metrics_table
 def attempt(tmp_path, name, status):
     directory = tmp_path / "runs" / name
     directory.mkdir(parents=True)
-    (directory / "run.json").write_text(json.dumps({"run_id": "abc", "status": status}))
+    (directory / "run.json").write_text(json.dumps({"run_id": "abc", "status": status, "config": {}}))
     (directory / "config.yaml").write_text("seed: 0\n")
     pq.write_table(metrics_table([]), directory / "metrics.parquet")
 
@@ -43,6 +44,40 @@ def test_a_run_that_was_cut_off_is_gone_on_with(tmp_path, status):
     attempt(tmp_path, "abc", "complete")
     attempt(tmp_path, "abc-2", status)
     assert found(tmp_path) == found(tmp_path, force=True) == ("abc-2", 2, False)
+
+
+@pytest.mark.parametrize("there", [("abc", "abc-3"), ("abc-3",), ("abc-2", "abc-3"), ("abc", "abc-2", "abc-3")])
+def test_the_latest_attempt_counts_whichever_before_it_are_gone(tmp_path, there):
+    for name in there:
+        attempt(tmp_path, name, "complete")
+    assert found(tmp_path) == ("abc-3", 3, True)
+    assert found(tmp_path, force=True) == ("abc-4", 4, False)
+
+
+def test_numbers_are_counted_as_numbers_and_what_has_not_begun_or_is_none_does_not_count(tmp_path):
+    for name in ("abc", "abc-9", "abc-10", "abc-d-11", "abc-1", "abc-0x", "abc-²", "-12"):
+        attempt(tmp_path, name, "complete")
+    (tmp_path / "runs" / "abc-11").mkdir()
+    (tmp_path / "runs" / "abc-12").touch()
+    assert found(tmp_path) == ("abc-10", 10, True)
+
+
+def test_a_folder_is_listed_once_and_again_when_it_has_changed(tmp_path, monkeypatch):
+    attempt(tmp_path, "abc", "complete")
+    attempt(tmp_path, "abc-3", "complete")
+    folder, listed, names = tmp_path / "runs", [], os.listdir
+    os.utime(folder, ns=(0, 10**18 + 1))
+    monkeypatch.setattr(os, "listdir", lambda path: listed.append(path) or names(path))
+    assert [found(tmp_path) for _ in range(3)] == [("abc-3", 3, True)] * 3
+    assert len(listed) == 1
+    attempt(tmp_path, "abc-4", "complete")
+    assert found(tmp_path) == ("abc-4", 4, True)
+    attempt(tmp_path, "abc-5", "complete")
+    assert found(tmp_path) == ("abc-5", 5, True)
+    folder_time = folder.stat().st_mtime_ns
+    attempt(tmp_path, "abc-6", "complete")
+    os.utime(folder, ns=(folder_time, folder_time))  # changed twice within what its time resolves
+    assert found(tmp_path) == ("abc-6", 6, True)
 
 
 def test_another_run_with_the_same_beginning_is_another_run(tmp_path):
@@ -81,6 +116,6 @@ def test_what_somebody_is_training_is_not_called_damaged(tmp_path):
 def test_a_run_of_a_newer_version_is_refused_by_name(tmp_path):
     attempt(tmp_path, "abc", "complete")
     path = tmp_path / "runs" / "abc" / "run.json"
-    path.write_text(json.dumps({"run_id": "abc", "status": "complete", "format_version": 3}))
+    path.write_text(json.dumps({"run_id": "abc", "status": "complete", "config": {}, "format_version": 3}))
     with pytest.raises(ConfigError, match=r"abc: made by a newer atml_exp: format 3; this one reads 1 and 2"):
         look_up(tmp_path, "abc")
