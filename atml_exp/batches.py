@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from atml_exp.data import Split
+from atml_exp.data_guard import MODEL, changed, versions
 from atml_exp.label_noise import noisy_labels
 from atml_exp.schedule import num_steps
 from atml_exp.seeds import generator
@@ -75,6 +76,8 @@ class Batches:
         if label_noise != 0 and self._sizes:
             raise ValueError(f"label_noise = {label_noise}: the replicas need batches of one size")
         self.num_random = num_steps(random_labels, self.steps_per_epoch[0])
+        self._given = [self._x, self._y, *([self._permuted[0]] if self._permuted else [])]
+        self._versions = versions(self._given)
 
     @property
     def steps_per_epoch(self) -> list[int]:
@@ -99,6 +102,14 @@ class Batches:
         """The whole training set with the labels of this step, but for noise that is drawn anew at each step."""
         y, own = self._labels(step)
         return Batch(self._x, y, self._x_own, own)
+
+    def check_unchanged(self, step: int) -> None:
+        """After a step. A mini-batch is a copy; the whole training set is given as it is, and the next step's.
+
+        Raises DataChangedError where the model, or its loss, has written into it in place.
+        """
+        if versions(self._given) != self._versions:
+            raise changed([MODEL], "in place", step, step)
 
     def _labels(self, step: int) -> tuple[Tensor, bool]:
         return self._permuted if self._permuted and step < self.num_random else (self._y, self._y_own)

@@ -3,8 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -12,22 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from atml_exp.data import Dataset, Split
+from atml_exp.data_guard import MODEL, DataChangedError, DataGuard, changed
 from atml_exp.loggers.logger import Logger
 from atml_exp.masks import density_of, emptied, prunable
 from atml_exp.population import Population
 from atml_exp.probe import (
     OPTIMISER,
-    DataChangedError,
     Plan,
     Probe,
     Value,
+    is_vectorised,
     measure,
     measure_each,
     reason,
     scalars_and_arrays,
 )
 from atml_exp.progress import Display
-from atml_exp.recorder import RunWriter
+from atml_exp.recorder import RunWriter, UnfitArrayError
 from atml_exp.schedule import due
 from atml_exp.stages import Stages
 
@@ -82,6 +83,7 @@ class Observer:
         self._keep, self._interval, self._show = keep, interval, show
         self._saved = time.monotonic()
         self._numbers: dict[str, float] = {}
+        self._guard: DataGuard | None = None
         self._is_state_read = any(p.reads == OPTIMISER for p in probes.values())
         self._progress: Display | None = None
         self._displays = ExitStack()
@@ -107,6 +109,7 @@ class Observer:
         off. steps_per_epoch: of each replica; where they differ, nothing may be scheduled by epochs.
         evaluate_every: how often loss and error are measured. measured: False: nothing is, and nothing is kept.
         """
+        self._guard = self._guard or DataGuard([r.data for r in self.recordings])
         population, ended = self._stages.enter(population, total)
         self.total = self._stages.recorded(total)
         for recording, steps in zip(self.recordings, steps_per_epoch, strict=True):
@@ -122,7 +125,8 @@ class Observer:
         return population, ended
 
     def end(self, population: Population) -> None:
-        """After the last step of a training."""
+        """After the last step of a training. DataChangedError where the data aren't what they were at its start."""
+        self._compare_data()
         self._stages.leave(population)
 
     def observe(self, population: Population, learning_rate: Any) -> None:
@@ -146,14 +150,20 @@ class Observer:
     def tick(self, population: Population) -> None:
         """After each step: a checkpoint where the last one is older than the interval."""
         self._reach(population)
+        if self._guard is not None:
+            self._guard.trained()
         if time.monotonic() - self._saved >= self._interval:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Writes, for each replica, the state that a resume goes on from; it counts once all are written."""
+        """Writes, for each replica, the state that a resume goes on from; it counts once all are written.
+
+        DataChangedError, with nothing written, where the data aren't what they were at the start.
+        """
         population = self.latest
         if population is None:
             return
+        self._compare_data()
         self._stages.write()
         together = self.together
         for r, recording in enumerate(self.recordings):
@@ -167,6 +177,10 @@ class Observer:
         for recording in self.recordings:
             recording.writer.forget_former()
         self._saved = time.monotonic()
+
+    def _compare_data(self) -> None:
+        if self._guard is not None:
+            self._guard.compare(self.latest_step)
 
     @property
     def together(self) -> list[str]:
@@ -182,6 +196,8 @@ class Observer:
         return all(r.diverged_at is not None for r in self.recordings)
 
     def _measure(self, names: list[str], population: Population, learning_rate: Any) -> None:
+        if self._guard is not None:
+            self._guard.will_measure(names, self.latest_step)
         finite = population.finite()
         going = [r for r, recording in enumerate(self.recordings) if recording.diverged_at is None]
         together = self._together(names, population, [r for r in going if finite[r]])
@@ -210,14 +226,34 @@ class Observer:
         self, name: str, population: Population, replicas: Sequence[int], state: Mapping[str, Tensor]
     ) -> Sequence[Mapping[str, Value] | None]:
         """A probe's values for replicas of one width; empty where it measures them one by one."""
+        if not is_vectorised(self._probes[name]):
+            return ()
         data = [self.recordings[r].data for r in replicas]
         try:
-            return measure_each(self._probes[name], population.model_of(replicas[0]), state, data) or ()
+            with self._guarded(name):
+                return measure_each(self._probes[name], population.model_of(replicas[0]), state, data) or ()
         except DataChangedError:
             raise
         except Exception as error:  # one by one, each replica gets its numbers or its own reason
             log.info("probe %s is measured replica by replica: %s", name, error)
             return ()
+
+    @contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        """Around a probe that is given the data: one that changes them is named. Loss and error call the model."""
+        who, step = MODEL if name in EVALUATIONS else f"probe {name}", self.latest_step
+        try:
+            yield
+        except DataChangedError as error:
+            raise changed([who], "in place", step, step) from error
+        except Exception:
+            self._was_near(name, who)
+            raise
+        self._was_near(name, who)
+
+    def _was_near(self, name: str, who: str) -> None:
+        if self._guard is not None:
+            self._guard.was_near(name, who, self.latest_step)
 
     def _measure_replica(
         self,
@@ -234,18 +270,35 @@ class Observer:
         for name in names:
             if recording.diverged_at is not None and name not in EVALUATIONS:
                 continue
-            if name in known:
-                values, arrays = scalars_and_arrays(name, known[name])
-            else:
-                values, arrays = self._values(name, population, r)
+            values = self._recorded(name, population, r, known.get(name))
             scalars |= values
-            recording.writer.arrays(step, arrays)
             if name in EVALUATIONS and not math.isfinite(values.get(f"{name}/loss", 0.0)):
                 recording.diverged_at = step
         self._write(recording, step, scalars)
 
-    def _values(self, name: str, population: Population, r: int) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """One probe's values; a probe that fails is noted with its reason and harms nothing else."""
+    def _recorded(
+        self, name: str, population: Population, r: int, known: Mapping[str, Value] | None
+    ) -> dict[str, float]:
+        """One probe's numbers, its arrays being recorded; one that fails is noted with its reason, nothing of it is
+        recorded, and it harms nothing else. known: its values where they have been measured.
+        """
+        recording = self.recordings[r]
+        try:
+            values = self._values(name, population, r) if known is None else known
+            scalars, arrays = scalars_and_arrays(name, values)
+        except DataChangedError:
+            raise
+        except Exception as error:
+            self._note(name, recording, error)
+            return {}
+        try:
+            recording.writer.arrays(self.latest_step, arrays)
+        except UnfitArrayError as error:
+            self._note(name, recording, error)
+            return {}
+        return scalars
+
+    def _values(self, name: str, population: Population, r: int) -> Mapping[str, Value]:
         recording = self.recordings[r]
         like = population.w
 
@@ -254,17 +307,15 @@ class Observer:
                 return {**population.optimiser_state(r), "step": torch.tensor(population.updates)}
             return torch.from_numpy(recording.writer.recorded(array)).to(like.device)
 
-        try:
-            model, state = population.model_of(r), population.replica(r)
-            values = measure(self._probes[name], model, state, recording.data, recorded)
-            return scalars_and_arrays(name, values)
-        except DataChangedError:
-            raise
-        except Exception as error:
-            if name not in recording.failures:
-                recording.failures[name] = f"step {self.latest_step}: {reason(error)}"
-                log.warning("probe %s failed at %s", name, recording.failures[name])
-            return {}, {}
+        model, state = population.model_of(r), population.replica(r)
+        with self._guarded(name):
+            return measure(self._probes[name], model, state, recording.data, recorded)
+
+    def _note(self, name: str, recording: Recording, error: Exception) -> None:
+        """Why a probe failed, the first time."""
+        if name not in recording.failures:
+            recording.failures[name] = f"step {self.latest_step}: {reason(error)}"
+            log.warning("probe %s failed at %s", name, recording.failures[name])
 
     def _write(self, recording: Recording, step: int, scalars: Mapping[str, float]) -> None:
         if not scalars:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from atml_exp.data import Dataset, Split
+from atml_exp.data_guard import DataChangedError, tensors_of, versions
 from atml_exp.fields import Incidental, Schedule, Start
 from atml_exp.schedule import due
 
@@ -21,6 +22,7 @@ __all__ = [
     "Plan",
     "Probe",
     "Value",
+    "is_vectorised",
     "measure",
     "measure_each",
     "of_model_and_points",
@@ -89,12 +91,17 @@ def measure(
 ) -> Mapping[str, Value]:
     """The probe's values for these weights: the one path while training, at the end and on a checkpoint.
 
-    The probe gets a copy of the model and, by the guard, can leave nothing behind. Whatever it raises is passed on.
+    The probe gets a copy of the model, and of the optimiser's state where it reads that; by the guard it can leave
+    nothing behind. Whatever it raises is passed on.
     """
     with _untouched(data):
         if probe.reads is None:
             return probe.fn(specimen(model, state), _examples(probe, data))
         points = recorded(probe.reads)
+        if probe.reads == OPTIMISER:
+            points = _copies(
+                points
+            )  # what is recorded is read anew each time; this state is what training goes on with
         if not getattr(_function(probe), "of_model_and_points", False):
             return probe.fn(points)
         return probe.fn(specimen(model, state), _examples(probe, data), points)
@@ -129,6 +136,11 @@ def over_replicas(vectorised: Callable[..., Sequence[Mapping[str, Value] | None]
     return mark
 
 
+def is_vectorised(probe: Probe) -> bool:
+    """Whether it can be measured on several replicas at once."""
+    return hasattr(_function(probe), "over_replicas") and probe.reads is None
+
+
 def measure_each(
     probe: Probe, model: nn.Module, state: Mapping[str, Tensor], data: Sequence[Dataset]
 ) -> Sequence[Mapping[str, Value] | None] | None:
@@ -136,22 +148,27 @@ def measure_each(
 
     None altogether where the probe has no vectorised form.
     """
-    options = probe.fn.keywords if isinstance(probe.fn, partial) else {}
-    vectorised = getattr(_function(probe), "over_replicas", None)
-    if vectorised is None or probe.reads is not None:
+    if not is_vectorised(probe):
         return None
+    options = probe.fn.keywords if isinstance(probe.fn, partial) else {}
     with ExitStack() as guards:
         for each in {id(d): d for d in data}.values():
             guards.enter_context(_untouched(each))
         splits = [_examples(probe, d) for d in data]
-        return vectorised(copy.deepcopy(model).eval(), state, splits, **options)
+        return _function(probe).over_replicas(copy.deepcopy(model).eval(), _copies(state), splits, **options)
+
+
+def _copies(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in state.items()}
 
 
 @contextmanager
 def _untouched(data: Dataset) -> Iterator[None]:
-    """Puts back random states, gradient mode and default dtype; raises RuntimeError where the data were changed."""
-    tensors = [t for s in (data.train, data.test) for t in (s.x, s.y, s.group) if t is not None]
-    versions = [t._version for t in tensors]
+    """Puts back random states, gradient mode and default dtype; DataChangedError where the data were changed in
+    place. What was written into them past torch is found by `atml_exp.data_guard`.
+    """
+    tensors = tensors_of(data)
+    before = versions(tensors)
     dtype, deterministic = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
     try:
         with torch.random.fork_rng(), torch.set_grad_enabled(True):
@@ -160,12 +177,8 @@ def _untouched(data: Dataset) -> Iterator[None]:
         torch.set_default_dtype(dtype)
         if torch.are_deterministic_algorithms_enabled() != deterministic:  # the setter imports for a second
             torch.use_deterministic_algorithms(deterministic)
-        if [t._version for t in tensors] != versions:
+        if versions(tensors) != before:
             raise DataChangedError("a probe wrote into the data in place: it must work on a copy")
-
-
-class DataChangedError(RuntimeError):
-    """A probe changed the data that training goes on with: the run can't be trusted any more."""
 
 
 def reason(error: Exception) -> str:

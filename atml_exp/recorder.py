@@ -53,10 +53,14 @@ from atml_exp.together import (
 )
 from atml_exp.upgrade import upgrade
 
-__all__ = ["Checkpoint", "RunWriter"]
+__all__ = ["Checkpoint", "RunWriter", "UnfitArrayError"]
 
 LIMIT = 2**23
 """Bytes of an array that are kept in memory; a population of 100 runs then keeps less than 1 GB of each."""
+
+
+class UnfitArrayError(ValueError):
+    """An array that can't be recorded under its name; nothing of it is."""
 
 
 class Checkpoint:
@@ -131,6 +135,7 @@ class RunWriter:
         self._rows: list[Row] = []
         self._crcs: list[int] = []
         self._arrays: dict[str, list[tuple[int, np.ndarray]]] = {}
+        self._kinds: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         self.info: dict[str, Any] = {**info, "format_version": FORMAT_VERSION, "status": "running"}
         try:
             self._take_over(config_yaml)
@@ -185,12 +190,37 @@ class RunWriter:
         return [value for _, _, metric, value in self._rows if metric == name]
 
     def arrays(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """One record for each array, kept in memory until the next checkpoint or until it is `LIMIT` bytes."""
-        for name, value in values.items():
+        """One record for each array, kept in memory until the next checkpoint or until it is `LIMIT` bytes.
+
+        Raises UnfitArrayError, and records none of them, where one isn't of its earlier records' shape and type.
+        """
+        fitting = {name: self._fitting(name, value) for name, value in values.items()}
+        for name, value in fitting.items():
             records = self._arrays.setdefault(name, [])
             if records and len(records) * records[0][1].nbytes >= LIMIT:
                 self._flush(name, step)
-            self._arrays[name].append((step, value.numpy().copy()))
+            self._arrays[name].append((step, value.copy()))
+            self._kinds[name] = value.shape, value.dtype
+
+    def _fitting(self, name: str, value: Tensor) -> np.ndarray:
+        """As NumPy has it, of the shape and type that the array has had so far, in this sitting or before."""
+        try:
+            array: np.ndarray = value.numpy()
+        except (TypeError, RuntimeError) as error:
+            raise UnfitArrayError(f"{name} can't be recorded: {error}") from error
+        shape, dtype = self._kind(name) or (array.shape, array.dtype)
+        if (shape, dtype) != (array.shape, array.dtype):
+            raise UnfitArrayError(
+                f"{name} is of shape {array.shape}, {array.dtype}, and was of {shape}, {dtype} before: an array "
+                "keeps its shape and type; another kind needs a name of its own"
+            )
+        return array
+
+    def _kind(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
+        """Shape and type of an array's records; None where there are none."""
+        if name not in self._kinds and (part := next(self._stored(name, "values"), None)) is not None:
+            self._kinds[name] = part.shape[1:], part.dtype
+        return self._kinds.get(name)
 
     def recorded(self, name: str) -> np.ndarray:
         """All values of an array so far, (T, …); KeyError with the names that there are."""

@@ -100,7 +100,8 @@ def train_group(members: Sequence[Pending], terms: Terms, recorded: Any) -> None
 
 
 def is_stochastic(job: Job) -> bool:
-    return draws_randomness(job.model, job.data.train.x[:2], job.data.train.y[:2], job.loss_fn)
+    x, y = (tensor[:2].clone() for tensor in (job.data.train.x, job.data.train.y))  # which a model may write into
+    return draws_randomness(job.model, x, y, job.loss_fn)
 
 
 def _follow(

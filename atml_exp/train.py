@@ -72,6 +72,8 @@ def fit(
     replacement, label_noise, random_labels (of the `steps`): see `Batches`. until: stops there, in the middle of a
     schedule of `steps` (`-10ep`: counted from its end). extra: so many steps more, with the schedule's last
     learning rate. measured: False: nobody looks.
+
+    Raises DataChangedError where the model writes into the training set.
     """
     splits, loss_fn = carried(bench.splits, bench.loss_fns or [bench.loss_fn] * population.size)
     if loss_fn is not bench.loss_fn and (label_noise != 0 or random_labels):
@@ -105,6 +107,7 @@ def fit(
             break
         whole = partial(batches.whole, step)
         population = update(population, bench.optimiser, loss_fn, batches(step), learning_rate, whole)
+        batches.check_unchanged(step)
         bench.observer.tick(population)
     bench.observer.end(population)
     return population

@@ -11,8 +11,8 @@ from atml_exp.one_at_a_time import one_at_a_time
 from atml_exp.recorder import Checkpoint
 
 JOBS = [
-    f"device=cpu progress=false dtype=float64 probe=[] model=mlp model.width={width} model.depth={depth} seed={seed} "
-    "recipe.steps=6it recipe.batch_size=16 recipe.evaluate_every=1it"
+    f"device=cpu progress=false dtype=float64 probe=[] model=mlp model.width={width} model.depth={depth} "
+    f"seed={seed} recipe.steps=6it recipe.batch_size=16 recipe.evaluate_every=1it"
     for width, depth, seed in ((8, 1, 0), (9, 2, 1), (10, 3, 2), (11, 4, 3))
 ]
 
