@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from atml_exp.data import Dataset, Split
+from atml_exp.errors import ConfigError
 from atml_exp.figures.claim import Claim
 from atml_exp.figures.style import svg
+from atml_exp.soundness import check_sound
 
 __all__ = ["check_dataset", "check_figure", "check_probe"]
 
@@ -45,20 +47,13 @@ def check_probe(fn: Callable[..., Mapping[str, Any]], model: nn.Module, data: Sp
 
 
 def check_dataset(data: Dataset) -> None:
-    """Splits that aren't empty, finite inputs, classes in range, one shape for training and test."""
-    for name, split in (("train", data.train), ("test", data.test)):
-        _require(len(split) > 0, f"{name} is empty")
-        _require(split.x.is_floating_point(), f"{name}.x holds {split.x.dtype}: inputs are floating")
-        _require(bool(torch.isfinite(split.x).all()), f"{name}.x holds values that aren't finite")
-        _require(tuple(split.x.shape[1:]) == data.input_shape, f"{name}.x has another shape than the training set")
-        if data.num_classes is None:
-            _require(
-                split.y.is_floating_point(), f"{name}.y holds {split.y.dtype}: a regression's targets are floating"
-            )
-        else:
-            _require(split.y.dtype == torch.int64, f"{name}.y holds {split.y.dtype}: classes are int64")
-            inside = bool((split.y >= 0).all()) and bool((split.y < data.num_classes).all())
-            _require(inside, f"{name}.y holds labels outside 0 … {data.num_classes - 1}")
+    """What is asked of data before any training, see `atml_exp.soundness.check_sound`: splits that aren't empty,
+    finite floating inputs, classes in range, one shape for training and test, types and shapes of labels.
+    """
+    try:
+        check_sound(data)
+    except ConfigError as error:
+        raise AssertionError(str(error)) from None
 
 
 def check_figure(module: Any, table: pd.DataFrame) -> list[Claim]:

@@ -29,6 +29,10 @@ class Split:
     weight: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name in ("x", "y", "group", "weight"):
+            value = getattr(self, name)
+            if not isinstance(value, Tensor) and (value is not None or name in "xy"):
+                raise TypeError(f"{name} is a {type(value).__name__}; allowed: a tensor, as of torch.as_tensor")
         if self.x.shape[:1] != self.y.shape[:1]:
             raise ValueError(f"x holds {len(self.x)} examples and y {len(self.y)}: they must be equal")
         if self.group is not None and len(self.group) != len(self.y):

@@ -20,7 +20,7 @@ from atml_exp.population import Loss
 from atml_exp.probe import Probe, Value
 from atml_exp.probes.performance import performance
 from atml_exp.seeds import derive, seeded_globally
-from atml_exp.soundness import check_sound, doubts
+from atml_exp.soundness import check_kind, check_sound, doubts
 from atml_exp.targets import carried
 from atml_exp.train import Schedules
 from atml_exp.validate import check_fit
@@ -144,7 +144,9 @@ def _as_made(
     node = _without(config.dataset, "wrapper")
     key = f"{json.dumps(OmegaConf.to_container(node, resolve=True), default=str)}{device}{dtype}"
     if key not in built:
-        data = instantiate(node, tuple(config.trusted_packages)).to(device, dtype)
+        made = instantiate(node, tuple(config.trusted_packages))
+        check_kind(made)
+        data = made.to(device, dtype)
         check_sound(data)
         built[key] = data, doubts(data)
     found: tuple[Dataset, list[str]] = built[key]

@@ -4,6 +4,7 @@ them doubtful is said.
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +13,19 @@ from torch import Tensor
 from atml_exp.data import Dataset, Split
 from atml_exp.errors import ConfigError
 
-__all__ = ["check_sound", "doubts"]
+__all__ = ["check_kind", "check_sound", "doubts"]
 
 
 def check_sound(data: Dataset) -> None:
-    """ConfigError, with the split, how many and the first index, for an empty split, inputs, targets or weights
-    that aren't finite, and labels outside 0 … C−1. Costs one pass over the data.
+    """ConfigError, with the split, how many and the first index, for what `check_kind` refuses, inputs that aren't
+    floating, an empty split, inputs, targets or weights that aren't finite, and labels outside 0 … C−1. Costs one
+    pass over the data.
     """
+    check_kind(data)
     for name, split in (("train", data.train), ("test", data.test)):
         where = f"dataset = {data.name}: the {name} split"
+        if not split.x.is_floating_point():
+            raise ConfigError(f"{where} has inputs of type {split.x.dtype}; allowed: floating numbers")
         if len(split) == 0:
             raise ConfigError(f"{where} is empty; allowed: at least one example")
         for what, values in (("inputs", split.x), ("targets", split.y), ("weights", split.weight)):
@@ -29,11 +34,73 @@ def check_sound(data: Dataset) -> None:
         _check_labels(where, split, data.num_classes)
 
 
+def check_kind(data: Any) -> None:
+    """ConfigError where types and shapes aren't those of a `Dataset`: its parts, the number of classes, dense and
+    real tensors, inputs (N, *shape), labels int64 (N,) or targets floating (N,) or (N, K), groups int64 (N,), one
+    shape for training and test. Looks at no value: before a conversion, which would hide what is refused.
+    """
+    if not isinstance(data, Dataset):
+        raise ConfigError(f"dataset: its code gave a {type(data).__name__}; allowed: an atml_exp.data.Dataset")
+    _check_num_classes(data)
+    for name in ("train", "test"):
+        split, where = getattr(data, name), f"dataset = {data.name}: the {name} split"
+        if not isinstance(split, Split):
+            raise ConfigError(f"{where} is a {type(split).__name__}; allowed: an atml_exp.data.Split")
+        for problem in _kind_problems(split, data.num_classes):
+            raise ConfigError(f"{where} has {problem}")
+    for what, ours, theirs in (("inputs", data.train.x, data.test.x), ("targets", data.train.y, data.test.y)):
+        if ours.shape[1:] != theirs.shape[1:]:
+            raise ConfigError(
+                f"dataset = {data.name}: the test split has {what} {_shape(theirs)}, the train split "
+                f"{_shape(ours)}; allowed: the same shape of each example"
+            )
+
+
+def _check_num_classes(data: Dataset) -> None:
+    number = data.num_classes
+    if number is None or (type(number) is int and number >= 2):
+        return
+    shown = number if type(number) is int else f"{number!r}, a {type(number).__name__}"
+    raise ConfigError(
+        f"dataset = {data.name}: num_classes = {shown}; allowed: a whole number of at least 2 (an int), or None "
+        "for regression"
+    )
+
+
+def _kind_problems(split: Split, num_classes: int | None) -> Iterator[str]:
+    x, y = split.x, split.y
+    named = {"inputs": x, "labels" if num_classes else "targets": y, "groups": split.group, "weights": split.weight}
+    for what, values in named.items():
+        if values is not None and values.layout != torch.strided:
+            yield f"{what} in a sparse tensor; allowed: a dense one (to_dense makes it)"
+        if values is not None and values.is_complex():
+            yield f"complex {what}, of type {values.dtype}; allowed: real numbers"
+    if x.dim() < 2:
+        yield f"inputs of shape {_shape(x)}; allowed: (N, *shape), of one feature (N, 1)"
+    if num_classes is not None:
+        yield from _whole_numbers("labels", y)
+    elif not y.is_floating_point():
+        yield f"targets of type {y.dtype}; allowed of a regression: floating numbers (of classes: num_classes)"
+    elif y.dim() > 2 or 0 in y.shape[1:]:
+        yield f"targets of shape {_shape(y)}; allowed: (N,), or (N, K) with K at least 1"
+    if split.group is not None:
+        yield from _whole_numbers("groups", split.group)
+
+
+def _whole_numbers(what: str, values: Tensor) -> Iterator[str]:
+    if values.dtype != torch.int64:
+        yield f"{what} of type {values.dtype}; allowed: whole numbers (int64)"
+    if values.dim() != 1:
+        yield f"{what} of shape {_shape(values)}; allowed: (N,), one number for each example"
+
+
+def _shape(values: Tensor) -> str:
+    return str(tuple(values.shape))
+
+
 def _check_labels(where: str, split: Split, num_classes: int | None) -> None:
     if num_classes is None:
         return
-    if split.y.is_floating_point():
-        raise ConfigError(f"{where} has labels of type {split.y.dtype}; allowed: whole numbers (int64)")
     outside = (split.y < 0) | (split.y >= num_classes)
     if bool(outside.any()):
         first = split.y[outside][0].item()

@@ -149,9 +149,9 @@ def test_a_probe_that_remembers_is_found():
     ("change", "message"),
     [
         ({"num_classes": 2}, "outside 0 … 1"),
-        ({"test": Split(torch.randn(2, 4), torch.tensor([0, 1]))}, "another shape"),
+        ({"test": Split(torch.randn(2, 4), torch.tensor([0, 1]))}, "the same shape of each example"),
         ({"train": Split(torch.full((2, 5), float("nan")), torch.tensor([0, 1]))}, "aren't finite"),
-        ({"test": Split(torch.randn(0, 5), torch.zeros(0, dtype=torch.int64))}, "test is empty"),
+        ({"test": Split(torch.randn(0, 5), torch.zeros(0, dtype=torch.int64))}, "test split is empty"),
         ({"num_classes": None}, "floating"),
     ],
 )

@@ -1,22 +1,26 @@
 """Unsound data is refused before training with one message; doubtful data is said and recorded."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from atml_exp.checks import check_dataset
 from atml_exp.data import Dataset, Split
 from atml_exp.errors import ConfigError
-from atml_exp.soundness import check_sound, doubts
+from atml_exp.soundness import check_kind, check_sound, doubts
 
 X = torch.arange(24.0).view(8, 3)
 Y = torch.tensor([0, 1] * 4)
 SOUND = Dataset("theirs", Split(X, Y), Split(X + 100, Y), num_classes=2)
+REGRESSION = Dataset("theirs", Split(X, X[:, 0]), Split(X + 100, X[:, 0]), num_classes=None)
 
 
 def _with(values: torch.Tensor, index: int, value: float) -> torch.Tensor:
@@ -39,7 +43,7 @@ REFUSED = {
         "test split has inputs that aren't finite, in 2 of 8 examples, first at index 2",
     ),
     "target": (
-        replace(_split("train", y=_with(X[:, 0], 1, float("nan"))), num_classes=None),
+        replace(REGRESSION, train=Split(X, _with(X[:, 0], 1, float("nan")))),
         "train split has targets that aren't finite, in 1 of 8 examples, first at index 1",
     ),
     "weight": (
@@ -72,6 +76,139 @@ def test_unsound_data_is_refused(fault: str) -> None:
     with pytest.raises(ConfigError) as error:
         check_sound(data)
     assert str(error.value) == f"dataset = theirs: the {message}"
+
+
+def _regression(train: torch.Tensor, test: torch.Tensor) -> Dataset:
+    return replace(REGRESSION, train=Split(X, train), test=Split(X, test))
+
+
+WHOLE = "allowed: whole numbers (int64)"
+OF_ANOTHER_KIND = {
+    "labels in a column": (
+        _split("train", y=Y[:, None]),
+        "the train split has labels of shape (8, 1); allowed: (N,), one number for each example",
+    ),
+    "one-hot labels": (
+        _split("test", y=torch.eye(8)[:, :2].long()),
+        "the test split has labels of shape (8, 2); allowed: (N,), one number for each example",
+    ),
+    "floating labels": (
+        _split("test", y=Y.float()),
+        f"the test split has labels of type torch.float32; {WHOLE}",
+    ),
+    "boolean labels": (_split("train", y=Y == 1), f"the train split has labels of type torch.bool; {WHOLE}"),
+    "bytes as labels": (
+        _split("train", y=Y.to(torch.uint8)),
+        f"the train split has labels of type torch.uint8; {WHOLE}",
+    ),
+    "classes without their number": (
+        replace(SOUND, num_classes=None),
+        "the train split has targets of type torch.int64; allowed of a regression: floating numbers (of classes: "
+        "num_classes)",
+    ),
+    "targets of three axes": (
+        _regression(X[..., None], X[..., None]),
+        "the train split has targets of shape (8, 3, 1); allowed: (N,), or (N, K) with K at least 1",
+    ),
+    "targets without a column": (
+        _regression(X[:, :0], X[:, :0]),
+        "the train split has targets of shape (8, 0); allowed: (N,), or (N, K) with K at least 1",
+    ),
+    "targets in a column in one split only": (
+        _regression(X[:, 0], X[:, :1]),
+        "the test split has targets (8, 1), the train split (8,); allowed: the same shape of each example",
+    ),
+    "other features in the test split": (
+        _split("test", x=X[:, :2]),
+        "the test split has inputs (8, 2), the train split (8, 3); allowed: the same shape of each example",
+    ),
+    "inputs of one axis": (
+        _split("train", x=X[:, 0]),
+        "the train split has inputs of shape (8,); allowed: (N, *shape), of one feature (N, 1)",
+    ),
+    "sparse inputs": (
+        _split("train", x=X.to_sparse()),
+        "the train split has inputs in a sparse tensor; allowed: a dense one (to_dense makes it)",
+    ),
+    "complex inputs": (
+        _split("test", x=X.to(torch.complex64)),
+        "the test split has complex inputs, of type torch.complex64; allowed: real numbers",
+    ),
+    "complex targets": (
+        replace(REGRESSION, train=Split(X, X[:, 0].to(torch.complex64))),
+        "the train split has complex targets, of type torch.complex64; allowed: real numbers",
+    ),
+    "floating groups": (
+        _split("train", group=Y.float()),
+        f"the train split has groups of type torch.float32; {WHOLE}",
+    ),
+    "a pair as a split": (
+        replace(SOUND, train=(X, Y)),
+        "the train split is a tuple; allowed: an atml_exp.data.Split",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", OF_ANOTHER_KIND)
+def test_data_of_another_kind_is_refused_before_it_is_converted(fault: str) -> None:
+    data, message = OF_ANOTHER_KIND[fault]
+    for check in (check_kind, check_sound):
+        with pytest.raises(ConfigError) as error:
+            check(data)
+        assert str(error.value) == f"dataset = theirs: {message}"
+    with pytest.raises(AssertionError, match=re.escape(message)):
+        check_dataset(data)  # the contract test of users' own
+
+
+NO_CLASSES: dict[str, Any] = {"0": 0, "1": 1, "-2": -2, "2.0, a float": 2.0, "True, a bool": True}
+NO_CLASSES |= {"'3', a str": "3", "tensor(2), a Tensor": torch.tensor(2)}
+
+
+@pytest.mark.parametrize("shown", NO_CLASSES)
+def test_a_number_of_classes_is_a_whole_number_of_at_least_2(shown: str) -> None:
+    y = torch.zeros(8, dtype=torch.int64)  # of one class: every label is inside
+    with pytest.raises(ConfigError) as error:
+        check_sound(Dataset("theirs", Split(X, y), Split(X, y), num_classes=NO_CLASSES[shown]))
+    assert str(error.value) == (
+        f"dataset = theirs: num_classes = {shown}; allowed: a whole number of at least 2 (an int), or None for "
+        "regression"
+    )
+
+
+def test_what_is_no_dataset_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^dataset: its code gave a tuple; allowed: an atml_exp\.data\.Dataset$"):
+        check_sound((X, Y))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool, torch.float16])
+def test_inputs_of_any_real_type_may_be_converted_and_unconverted_whole_numbers_are_refused(
+    dtype: torch.dtype,
+) -> None:
+    data = replace(_split("train", x=X.to(dtype)), test=Split(X.to(dtype), Y))
+    check_kind(data)
+    check_sound(data.to("cpu", torch.float32))
+    if not dtype.is_floating_point:
+        with pytest.raises(
+            ConfigError, match=rf"train split has inputs of type {dtype}; allowed: floating numbers"
+        ):
+            check_sound(data)
+
+
+@pytest.mark.parametrize("columns", [(), (1,), (3,)])
+def test_targets_may_have_one_axis_or_two(columns: tuple[int, ...]) -> None:
+    y = torch.ones(8, *columns)
+    check_sound(_regression(y, y))
+
+
+@pytest.mark.parametrize("value", [[[1.0]], ((1.0,),), np.ones((1, 1)), "x", None])
+@pytest.mark.parametrize("part", ["x", "y", "group", "weight"])
+def test_a_split_holds_tensors(part: str, value: Any) -> None:
+    parts: dict[str, Any] = {"x": X[:1], "y": Y[:1], part: value}
+    if value is None and part in ("group", "weight"):
+        Split(**parts)
+        return
+    with pytest.raises(TypeError, match=f"^{part} is a {type(value).__name__}; allowed: a tensor"):
+        Split(**parts)
 
 
 def test_large_finite_numbers_are_sound_although_their_sum_is_not() -> None:
@@ -130,6 +267,17 @@ def data(*, bad: bool = False) -> Dataset:
     x[5, 0] = float("nan") if bad else 0
     y = torch.tensor([0, 1] * 6)
     return Dataset("theirs", Split(x[:8], y[:8]), Split(torch.cat([x[:1], x[8:11]]), y[:4]), 2)
+def odd(*, what: str) -> Dataset:
+    x, y = torch.arange(24.0).view(12, 2), torch.tensor([0, 1] * 6)
+    if what == "array":
+        return Dataset("theirs", Split(x.numpy(), y), Split(x, y), 2)
+    if what == "lengths":
+        return Dataset("theirs", Split(x, y[:8]), Split(x, y), 2)
+    if what == "nothing":
+        return None
+    if what == "complex":
+        return Dataset("theirs", Split(x.to(torch.complex64), y), Split(x, y), 2)
+    return Dataset("theirs", Split(x, y * 0), Split(x, y * 0), 1)
 def relabel(**_):
     return lambda data, seed: replace(data, train=replace(data.train, y=data.train.y + 1))
 """
@@ -168,6 +316,28 @@ def test_a_command_refuses_unsound_data_before_anything_is_written(
         "dataset = theirs: the train split has inputs that aren't finite, in 1 of 8 examples, first at index 5"
         in message
     )
+    assert not (tmp_path / "outputs").exists()
+
+
+SAID = {
+    "array": "can't be made of these values: TypeError: x is a ndarray; allowed: a tensor, as of torch.as_tensor",
+    "lengths": "can't be made of these values: ValueError: x holds 12 examples and y 8: they must be equal",
+    "nothing": "dataset: its code gave a NoneType; allowed: an atml_exp.data.Dataset",
+    "complex": "the train split has complex inputs",
+    "classes": "dataset = theirs: num_classes = 1; allowed: a whole number of at least 2",
+}
+
+
+@pytest.mark.usefixtures("theirs")
+@pytest.mark.parametrize("what", SAID)
+def test_a_command_says_in_a_line_what_is_odd_of_the_data(
+    command: Callable[..., Any], tmp_path: Path, what: str
+) -> None:
+    overrides = [o for o in OVERRIDES if "theirs_unsound.data" not in o]
+    result = command(*overrides, "dataset._target_=theirs_unsound.odd", f"+dataset.what={what}")
+    assert result.code == 2
+    assert SAID[what] in result.message
+    assert "Traceback" not in result.message
     assert not (tmp_path / "outputs").exists()
 
 
