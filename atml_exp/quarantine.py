@@ -7,7 +7,7 @@ from pathlib import Path
 
 from atml_exp.errors import ConfigError, DamagedRunError
 from atml_exp.files import write_text
-from atml_exp.ledger import Entry
+from atml_exp.ledger import Entry, look_up
 from atml_exp.lock import Lock
 
 __all__ = ["NOTE", "quarantine_damaged"]
@@ -22,18 +22,33 @@ def quarantine_damaged(entries: Iterable[Entry]) -> None:
     Does nothing where no run is damaged. Nothing is deleted or written over. Raises RunBusyError where another
     process has begun to train one of the runs, and ConfigError where a directory can't be moved.
     """
-    damaged = {entry.directory: entry.damage for entry in entries if entry.damage}
+    damaged = {entry.directory: entry for entry in entries if entry.damage}
     if not damaged:
         return
-    lines = []
-    for directory, problems in damaged.items():
-        moved = _set_aside(directory, problems)
-        lines += [f"{directory} (now {moved})", *(f"  {problem}" for problem in problems)]
+    moved = {directory: _set_aside(directory, entry.damage) for directory, entry in damaged.items()}
+    earlier = {directory: _earlier(entry) for directory, entry in damaged.items()}
     runs = "A run is" if len(damaged) == 1 else f"{len(damaged)} runs are"
     them = "it" if len(damaged) == 1 else "them"
-    raise DamagedRunError(
-        "\n".join([f"{runs} damaged, and moved to quarantine; the same command now trains {them} again:", *lines])
-    )
+    again = "" if any(earlier.values()) else f"; the same command now trains {them} again"
+    lines = [f"{runs} damaged, and moved to quarantine{again}:"]
+    for directory, entry in damaged.items():
+        lines += [f"{directory} (now {moved[directory]})", *(f"  {problem}" for problem in entry.damage)]
+        lines += [] if again else [f"  {earlier[directory] or 'the same command now trains it again'}"]
+    raise DamagedRunError("\n".join(lines))
+
+
+def _earlier(entry: Entry) -> str:
+    """What the same command does now where an attempt before the damaged one is there; else it trains the run."""
+    earlier = look_up(entry.directory.parents[1], entry.directory.name.removesuffix(f"-{entry.attempt}"))
+    if not earlier.directory.exists():
+        return ""
+    if earlier.damage:
+        then = "is damaged too, and moved when the run is asked for again"
+    elif earlier.finished:
+        then = "has ended: the same command now returns it; with force=true it trains a new attempt"
+    else:
+        then = "was cut off: the same command now goes on with it"
+    return f"attempt {earlier.attempt}, {earlier.directory}, {then}"
 
 
 def _set_aside(directory: Path, problems: Iterable[str]) -> Path:

@@ -12,16 +12,17 @@ from typing import Any
 from omegaconf import DictConfig
 
 from atml_exp.aftermath import draw_report
+from atml_exp.data_guard import DataChangedError
 from atml_exp.disk import disk_error
 from atml_exp.errors import ConfigError, DiskError, OutOfMemoryError, RunBusyError
 from atml_exp.grouping import group_key, is_out_of_memory, population_size
 from atml_exp.integrity import LOG, READY
 from atml_exp.job import Job, build_job
+from atml_exp.kept import warn_of_lacking
 from atml_exp.ledger import FINISHED, Entry, look_up
 from atml_exp.lock import Lock
 from atml_exp.merging import merged
 from atml_exp.one_at_a_time import one_at_a_time
-from atml_exp.probe import DataChangedError
 from atml_exp.progress import SweepProgress
 from atml_exp.quarantine import quarantine_damaged
 from atml_exp.recorder import RunWriter
@@ -91,6 +92,7 @@ def run(
         if job.loggers and job.id not in fresh:
             names = ", ".join(job.config.logger)
             log.warning("run %s is there already: nothing is sent to %s; force=true trains anew", job.id, names)
+    _warn_of_lacking(p for p in pending.values() if p.job.id not in fresh)
     return [_result(pending[j.id], failures.get(j.id), reports, reused=j.id not in fresh) for j in jobs]
 
 
@@ -104,7 +106,12 @@ def groups_to_train(
     pending = {j.id: Pending(j, _entry(j)) for j in jobs}
     quarantine_damaged(p.entry for p in pending.values())
     missing = _missing(pending.values(), retry_failed)
+    _warn_of_lacking(p for p in pending.values() if p.entry.finished)
     return [[p.job.config for p in members] for members in _groups(missing, max_replicas)]
+
+
+def _warn_of_lacking(reused: Iterable[Pending]) -> None:
+    warn_of_lacking((Run(p.entry.directory), p.job.resolved["checkpoint"]["keep"]) for p in reused)
 
 
 def _missing(pending: Iterable[Pending], retry_failed: bool) -> list[Pending]:
