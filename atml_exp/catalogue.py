@@ -46,11 +46,14 @@ def catalogue(group: str, extra_dirs: Sequence[str] = ()) -> list[Entry]:
     """All choices of a config group by name: ours, those of installed packages and of further folders.
 
     The line is a figure's title and topic, else the first comment of the YAML, else the first line of the docstring
-    of what its `_target_` names. Of files of one name the one counts that Hydra takes.
+    of what its `_target_` names. Of files of one name the one counts that Hydra takes. ConfigError for a
+    further folder that isn't there.
 
     >>> [entry.name for entry in catalogue("model") if entry.name.startswith("m")]
     ['mlp']
     """
+    if absent := [folder for folder in extra_dirs if not Path(folder).is_dir()]:
+        raise ConfigError(f"--config-dir {absent[0]}: there is no such folder")
     folders = [*map(Path, extra_dirs), *configs_folders()]
     paths = {path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")}
     return [Entry(name, _description(group, paths[name]), paths[name]) for name in sorted(paths)]

@@ -211,6 +211,8 @@ def _check_choice(text: str, override: Override, choices: Choices) -> None:
                 f"{text}: no config group {key}; allowed: {', '.join(choices)}{nearest(key, choices)}"
             )
         return
+    if override.is_delete() and key in GROUPS:
+        raise ConfigError(f"{text}: there must be one; allowed: {key}=NAME, of {', '.join(choices[key])}")
     if not override.is_delete():
         _check_value(key, override.value(), choices)
 

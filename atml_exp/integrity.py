@@ -58,6 +58,9 @@ READY = "ready.json"
 
 KNOWN_VERSIONS = range(1, FORMAT_VERSION + 1)
 
+_KINDS = {"run_id": str, "status": str, "config": dict, "attempt": int, "files": dict, "format_version": int}
+"""Of which type what run.json holds is, whoever reads it."""
+
 _RUN_NAME = re.compile(r"([0-9a-f]{16})(-\d+)?")
 
 
@@ -220,7 +223,15 @@ def _sealed_info(path: Path) -> dict[str, Any]:
         raise
     if info.get("format_version", 1) not in KNOWN_VERSIONS:
         _refuse_newer(path, data)
+    _check_types(info)
     return info
+
+
+def _check_types(info: Mapping[str, Any]) -> None:
+    """ValueError for a run.json that another program wrote: any may use this name."""
+    for key, kind in _KINDS.items():
+        if not isinstance(info.get(key, kind()), kind):
+            raise ValueError(f"isn't that of a run: {key} = {str(info[key])[:40]}")
 
 
 def _refuse_newer(path: Path, data: bytes) -> None:

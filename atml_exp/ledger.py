@@ -63,7 +63,7 @@ def _latest(root: Path, run_id: str) -> int:
     """
     try:
         at = root.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 1
     is_settled = time.time() - at / 1e9 > (SETTLED if at % 10**9 else SETTLED_COARSE)
     later = (_later_attempts if is_settled else _later_attempts.__wrapped__)(str(root), at).get(run_id, ())

@@ -28,6 +28,9 @@ SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.s
 METRICS = "metrics.parquet"
 FIRST = ("run_id", "attempt", "status")
 
+_NEEDED = ("run_id", "status", "config")
+"""What the run.json of every run says."""
+
 _PLAIN = frozenset((str, int, float, bool, list, type(None)))
 """What is no mapping, which to ask of each value of 100,000 runs would take seconds."""
 
@@ -39,6 +42,8 @@ class Run:
 
     A file that isn't what was written into the directory, truncated, altered, of another run or not there, raises
     DamagedRunError when it is asked for. Files that the run hasn't written are never read.
+
+    Where a path is asked for, a run stands for its directory: `Path(run)`, `str(run)`.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -46,6 +51,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.directory)!r})"
+
+    def __str__(self) -> str:
+        return str(self.directory)
+
+    def __fspath__(self) -> str:
+        return str(self.directory)
 
     def _repr_html_(self) -> str:
         from atml_exp.inline import run_html
@@ -305,6 +316,8 @@ def _read_infos(directories: Sequence[str]) -> list[_Found | str]:
 def _read_one(directory: str, layouts: Layouts) -> _Found | str:
     try:
         info = read_info(Path(directory))
+        if missing := [key for key in _NEEDED if key not in info]:
+            raise DamagedRunError.of(Path(directory) / "run.json", f"isn't that of a run: {missing[0]} is missing")
     except ValueError as error:
         return str(error)
     kept: dict[str, Any] = {key: info[key] for key in ("run_id", "status", "format_version") if key in info}

@@ -1,7 +1,7 @@
 """The table that a command prints when its runs are done."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -61,13 +61,26 @@ def print_sweep(results: Sequence[_Outcome], jobs: Sequence[Sequence[str]], cons
         counts[kind] = counts.get(kind, 0) + 1
     said = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
     console.print(f"sweep of {len(results)} jobs: {said}", highlight=False)
-    for overrides, result in zip(jobs, results, strict=True):
-        if result.status in ("failed", "diverged"):
-            why = f": {result.error}" if result.error else ""
-            console.print(escape(f"  {result.status}: {' '.join(overrides)}{why}"), highlight=False, soft_wrap=True)
+    for line in _unfinished(results, jobs):
+        console.print(escape(line), highlight=False, soft_wrap=True)
     if results:
         folder = results[0].directory.parent.parent
         console.print(f'all as one table: atml_exp.load("{folder}")', highlight=False, soft_wrap=True)
+
+
+def _unfinished(results: Sequence[_Outcome], jobs: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Which jobs failed or diverged, and why; a reason that several share is said once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for overrides, result in zip(jobs, results, strict=True):
+        if result.status in ("failed", "diverged"):
+            found.setdefault((result.status, result.error), []).append(" ".join(overrides))
+    for (status, error), lines in found.items():
+        why = f": {error}" if error else ""
+        if len(lines) == 1 or not why:
+            yield from (f"  {status}: {line}{why}" for line in lines)
+        else:
+            yield f"  {status}, {len(lines)} jobs{why}"
+            yield from (f"    {line}" for line in lines)
 
 
 def _made_elsewhere(run: Run) -> str:

@@ -1,8 +1,10 @@
 """Finds everything that is wrong with a config before anything is trained, and says it in plain words."""
 
 import dataclasses
+import errno
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -98,10 +100,22 @@ def _part_problems(key: str, value: Any, trusted: tuple[str, ...]) -> Iterator[s
             yield from _probe_problems(value or {}, trusted)
     elif key not in GROUPS:
         yield from _value_problems(key, value, schema(Settings).parameters[key], trusted)
+        if key == "output_dir" and isinstance(value, str):
+            yield from _folder_problems(key, value)
     elif isinstance(value, Mapping):
         yield from _node_problems(key, value, trusted, SUBGROUPS.get(key))
     else:
         yield f"{key} = {_shown(value)}: nothing is chosen; allowed: {key}=NAME"
+
+
+def _folder_problems(key: str, folder: str) -> Iterator[str]:
+    """A folder that can't be, which the system would say only once it is looked into. One that isn't there may."""
+    try:
+        os.stat(os.path.join(folder, "runs"))
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP):
+            shown = folder if len(folder) < 100 else f"{folder[:50]}…{folder[-50:]}"
+            yield f"{key} = {shown}: {error.strerror}; allowed: a folder that can be written"
 
 
 def _entries_problems(path: str, entries: Any, trusted: Sequence[str]) -> Iterator[str]:

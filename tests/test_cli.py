@@ -72,6 +72,14 @@ REFUSED = {
     "no key": ("=3", "'=3'", "KEY=VALUE"),
     "deletes what isn't there": ("~x", "the top level has no key 'x'"),
     "deletes what must be there": ("~seed", "seed: missing", "a whole number at least 0"),
+    "deletes one that must be chosen": ("~model", "~model: there must be one", f"model=NAME, of {MODELS}"),
+    "deletes a choice with others below": ("~dataset", "~dataset: there must be one", "two_moons"),
+    "output folder with a long name": (
+        f"output_dir={'x' * 300}",
+        "output_dir = xxx",
+        "File name too long",
+        "allowed:",
+    ),
     "deletes a list of choices": ("~probe", "~probe", "probe=[] for none"),
     "interpolation": ("seed=${sed}", "seed: Interpolation key 'sed' not found"),
     "untrusted code": ("model._target_=os.system", "model._target_ = os.system", "trusted_packages=[os]"),
@@ -165,6 +173,17 @@ def test_a_job_of_a_sweep_that_fails_does_not_stop_the_others(command, tmp_path,
     assert ended.err.splitlines()[-1].endswith("+recipe.fails=True: RuntimeError: the net is on fire")
     assert "sweep of 2 jobs: 1 complete, 1 failed" in ended.out
     assert "+recipe.fails=True: RuntimeError: the net is on fire" in ended.out
+
+
+def test_a_reason_that_several_jobs_share_is_said_once_in_the_sweeps_table(command, tmp_path, broken):
+    (tmp_path / "mine" / "recipe").mkdir(parents=True)
+    burning = tmp_path / "mine" / "recipe" / "burning.yaml"
+    burning.write_text("_target_: broken.training\n_partial_: true\nsteps: 3\nbatch_size: 16\nfails: true\n")
+    ended = command("--multirun", "--config-dir=mine", *SMALL, broken, "recipe=burning", "seed=0,1,2")
+    assert ended.code == 1
+    assert ended.out.count("the net is on fire") == 1
+    assert "  failed, 3 jobs: RuntimeError: the net is on fire\n" in ended.out
+    assert [f"seed={seed}\n" in ended.out for seed in range(4)] == [True, True, True, False]
 
 
 def test_an_error_that_is_not_the_configs_ends_with_1(command, broken):

@@ -126,3 +126,34 @@ def test_streams_that_somebody_else_has_put_in_place_are_left_alone(capsys: pyte
     code = enter("atml-exp", lambda: print("σ") or int((sys.stdout, sys.stderr) != before))
     assert (code, capsys.readouterr().out) == (0, "σ\n")
     assert (sys.stdout, sys.stderr) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("atml-exp", ["--config-dir=LONG"]),
+        ("atml-exp", ["--config-name=LONG"]),
+        ("atml-exp-doctor", ["--output-dir=LONG"]),
+        ("atml-exp-export", ["LONG", "a.pt"]),
+        ("atml-exp-list", ["--config-dir=LONG"]),
+        ("atml-exp-new", ["my_project", "--directory=LONG"]),
+        ("atml-exp-probe", ["LONG"]),
+        ("atml-figures", ["gallery", "--output-dir=LONG"]),
+    ],
+)
+def test_a_file_name_that_cannot_be_is_one_message(name: str, arguments: Sequence[str], tmp_path: Path) -> None:
+    words = [word.replace("LONG", "x" * 300) for word in arguments]
+    done = started(name, words, cwd=tmp_path, stdout=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{name}: ")
+    assert "File name too long" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_names_no_file_is_not_hidden() -> None:
+    def fails() -> int:
+        raise TimeoutError("a server")
+
+    with pytest.raises(TimeoutError):
+        enter("atml-exp", fails)

@@ -42,6 +42,11 @@ def test_nothing_found_is_said_and_is_1(capsys):
     assert "nothing has 'zzz'" in capsys.readouterr().err
 
 
+def test_a_folder_of_configs_that_is_not_there_is_one_message_and_2(capsys):
+    assert main(["models", "--config-dir", "nowhere"]) == 2
+    assert capsys.readouterr() == ("", "atml-exp-list: --config-dir nowhere: there is no such folder\n")
+
+
 def test_no_such_kind_is_one_message_and_2(capsys):
     assert main(["optimzers"]) == 2
     captured = capsys.readouterr()

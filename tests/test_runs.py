@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,8 +11,9 @@ import pytest
 
 import atml_exp
 from atml_exp.batchwise import BATCH
+from atml_exp.errors import DamagedRunError
 from atml_exp.recorder import RunWriter
-from atml_exp.runs import SCHEMA, find_runs, metrics_table, runs_table
+from atml_exp.runs import SCHEMA, Run, find_runs, metrics_table, runs_table
 
 
 def write_run(root, i, rows=40, attempt=1):
@@ -28,6 +31,15 @@ def write_run(root, i, rows=40, attempt=1):
         }
     )
     pq.write_table(table, directory / "metrics.parquet")
+
+
+def test_where_a_path_is_asked_for_a_run_stands_for_its_directory(tmp_path):
+    write_run(tmp_path, 0)
+    (run,) = find_runs(tmp_path)
+    assert os.fspath(run) == str(run) == f"{run}" == str(tmp_path / "runs" / "run00000")
+    assert (Path(run) / "run.json").exists()
+    assert Run(run).id == run.id
+    assert len(atml_exp.load(run)) == 40
 
 
 def test_one_row_for_each_value_with_the_config_beside_it(tmp_path):
@@ -80,6 +92,35 @@ def test_a_damaged_run_is_left_out_with_its_name(tmp_path):
     (tmp_path / "runs" / "run00001" / "run.json").write_text('{"run_id"')
     with pytest.warns(UserWarning, match=r"run00001.run\.json is damaged: .*; the run is left out"):
         assert set(atml_exp.load(tmp_path).run_id) == {"run00000"}
+
+
+SOUND = {"run_id": "foreign", "status": "complete", "config": {"seed": 0}}
+FOREIGN = {
+    "nothing": ({}, "run_id is missing"),
+    "another program's": ({"name": "x", "config": {}}, "run_id is missing"),
+    "no status": ({"run_id": "foreign", "config": {}}, "status is missing"),
+    "no config": ({"run_id": "foreign", "status": "complete"}, "config is missing"),
+    "an id of another type": (SOUND | {"run_id": [1]}, r"run_id = \[1\]"),
+    "a config of another type": (SOUND | {"config": [1]}, r"config = \[1\]"),
+    "an attempt of another type": (SOUND | {"attempt": "a"}, "attempt = a"),
+    "files of another type": (SOUND | {"files": [1]}, r"files = \[1\]"),
+    "a list": ([1, 2], "holds no JSON object"),
+    "a number": (3, "holds no JSON object"),
+}
+
+
+@pytest.mark.parametrize(("content", "what"), FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("read", [atml_exp.load, atml_exp.runs_table])
+def test_a_run_json_of_another_program_is_left_out_with_its_name(tmp_path, read, content, what):
+    write_run(tmp_path, 0)
+    directory = tmp_path / "runs" / "foreign"
+    directory.mkdir()
+    (directory / "run.json").write_text(json.dumps(content))
+    with pytest.warns(UserWarning, match=rf"foreign.run\.json is damaged: .*{what}.*; the run is left out"):
+        assert set(read(tmp_path).run_id) == {"run00000"}
+    if "missing" not in what:
+        with pytest.raises(DamagedRunError, match=what):
+            _ = Run(directory).info
 
 
 def test_text_is_compared_without_case_and_a_value_that_nothing_has_is_told(tmp_path):

@@ -177,7 +177,7 @@ def test_a_node_called_too_early_is_told_how_to_wait():
         (["checkpoint.interval=-1"], "checkpoint.interval = -1: allowed: a number at least 0"),
         (["trusted_packages=os"], "trusted_packages = os: allowed: a list in which each item is non-empty text"),
         (["output_dir="], "output_dir = : allowed: non-empty text"),
-        (["~model"], "model = null: nothing is chosen; allowed: model=NAME"),
+        (["~model"], "~model: there must be one; allowed: model=NAME, of cnn, "),
         (["probe.sharpness=3"], "probe.sharpness = 3: needs a _target_, the dotted path of a function or class"),
         (["probe.sharpness.fn=3"], "probe.sharpness.fn = 3: allowed: a node with _target_"),
         (["++probe.train=${probe.sharpness}"], "probe.train: the name is taken; allowed: any but train, test"),

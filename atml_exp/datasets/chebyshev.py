@@ -14,14 +14,18 @@ __all__ = ["chebyshev", "chebyshev_polynomial"]
 def chebyshev(*, degree: NonNegativeInt = 3, num_train: PositiveInt = 20, num_test: PositiveInt = 200) -> Dataset:
     """x (N, 1) evenly spaced on [−1, 1], y (N,) = T_k(x) for the degree k, both float64; nothing is random.
 
+    The training split reaches both ends; the test split has the middles of `num_test` equal parts, so that the ends
+    aren't in both.
+
     The toy problem of Cohen, Kaur, Li, Kolter & Talwalkar (2021, Appendix), for full-batch gradient descent.
     """
 
-    def sample(num_examples: int) -> Split:
-        x = torch.linspace(-1, 1, num_examples, dtype=torch.float64)
+    def split(x: Tensor) -> Split:
         return Split(x[:, None], chebyshev_polynomial(degree, x))
 
-    return Dataset("chebyshev", sample(num_train), sample(num_test), num_classes=None)
+    ends = torch.linspace(-1, 1, num_train, dtype=torch.float64)
+    middles = (2 * torch.arange(num_test, dtype=torch.float64) + 1) / num_test - 1
+    return Dataset("chebyshev", split(ends), split(middles), num_classes=None)
 
 
 def chebyshev_polynomial(degree: int, x: Tensor) -> Tensor:

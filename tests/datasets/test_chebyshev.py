@@ -6,6 +6,7 @@ import torch
 
 from atml_exp.checks import check_dataset
 from atml_exp.datasets.chebyshev import chebyshev, chebyshev_polynomial
+from atml_exp.soundness import doubts
 
 
 @pytest.mark.parametrize("degree", range(8))
@@ -23,6 +24,13 @@ def test_points_are_evenly_spaced_and_reach_both_ends():
     assert data.train.y.tolist() == [-1, 1, 0, -1, 1]
     assert (len(data.test), data.num_classes, data.input_shape) == (200, None, (1,))
     check_dataset(data)
+
+
+def test_no_point_is_tested_that_was_trained_on():
+    data = chebyshev()
+    assert doubts(data) == []
+    assert chebyshev(num_test=4).test.x[:, 0].tolist() == [-0.75, -0.25, 0.25, 0.75]
+    torch.testing.assert_close(data.test.y, chebyshev_polynomial(3, data.test.x[:, 0]), rtol=0, atol=0)
 
 
 def test_the_mean_square_of_many_points_is_the_integral():
