@@ -1,7 +1,7 @@
 """Data as frozen values in memory: a mini-batch is an index tensor, not a loader."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import torch
@@ -43,6 +43,16 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __repr__(self) -> str:
+        """Shapes and types.
+
+        >>> Split(torch.zeros(3, 2), torch.arange(3))
+        Split(x=(3, 2) float32, y=(3,) int64, on cpu)
+        """
+        named = {"x": self.x, "y": self.y, "group": self.group, "weight": self.weight}
+        said = [f"{name}={_kind(tensor)}" for name, tensor in named.items() if tensor is not None]
+        return f"Split({', '.join(said)}, on {self.x.device})"
+
     def __getitem__(self, index: Tensor) -> "Split":
         """The examples that an index or boolean tensor (1-D) names."""
         group, weight = (None if t is None else t[index] for t in (self.group, self.weight))
@@ -54,6 +64,10 @@ class Split:
         group = None if self.group is None else self.group.to(device)
         weight = None if self.weight is None else self.weight.to(device, dtype)
         return Split(self.x.to(device, dtype), y, group, weight)
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,7 @@ class Dataset:
     train: Split
     test: Split
     num_classes: int | None
-    clean_labels: Tensor | None = None
+    clean_labels: Tensor | None = field(default=None, repr=False)
     group_names: tuple[str, ...] = ()
 
     @property

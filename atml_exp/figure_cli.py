@@ -134,8 +134,9 @@ def _sorted_out(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[s
 def _report(name: str, outcome: Any) -> int:
     """Prints the claims with their verdicts, or which runs failed and why; the exit code."""
     from rich.console import Console
+    from rich.text import Text
 
-    from atml_exp.figure_make import measured
+    from atml_exp.figure_make import verdict_lines
     from atml_exp.summary import print_sweep
 
     console = Console(width=None if Console().is_terminal else 120)
@@ -147,18 +148,13 @@ def _report(name: str, outcome: Any) -> int:
     console.print(f"{name}: {made.num_runs} runs, {made.num_reused} of them there already", highlight=False)
     for claim in made.claims:
         colour = {"holds": "green", "does not hold": "red"}.get(claim.verdict, "yellow")
-        seeds = f", {claim.seeds_holding} of {len(claim.values)} seeds" if len(claim.values) > 1 else ""
-        console.print(f"[{colour}]{claim.verdict:>14}[/]  {measured(claim)}{seeds}", highlight=False)
-        console.print(f"                {_plain(claim.statement)} [dim]{claim.paper}[/]", highlight=False)
+        first, second = map(Text, verdict_lines(claim))
+        first.stylize(colour, 0, 14)
+        second.stylize("dim", len(second) - len(claim.paper))
+        console.print(first)
+        console.print(second)
     console.print(f"{made.folder}/{name}.png, .svg, .pdf, .csv, claims.json", highlight=False, soft_wrap=True)
     return 0
-
-
-def _plain(statement: str) -> str:
-    """A formula as it reads in a terminal."""
-    from rich.markup import escape
-
-    return escape(statement.replace("$", "").replace("{", "").replace("}", ""))
 
 
 def _gallery(arguments: argparse.Namespace) -> int:

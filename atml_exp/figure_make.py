@@ -27,7 +27,7 @@ from atml_exp.runner import RunResult, run
 from atml_exp.runs import Run, table_of
 from atml_exp.validate import validate
 
-__all__ = ["Made", "Outcome", "draw", "figure_jobs", "make", "num_missing", "table_of_figure"]
+__all__ = ["Made", "Outcome", "draw", "figure_jobs", "make", "num_missing", "table_of_figure", "verdict_lines"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Made:
     def png(self) -> Path:
         """The picture; .svg, .pdf and .csv lie beside it."""
         return self.folder / f"{self.folder.name}.png"
+
+    def __str__(self) -> str:
+        """The claims with their verdicts, as `atml-figures make` prints them."""
+        return "\n".join(line for claim in self.claims for line in verdict_lines(claim))
 
     def _repr_html_(self) -> str:
         from atml_exp.inline import figure_html
@@ -201,6 +205,22 @@ def measured(claim: Claim) -> str:
     relation = {"<=": "≤", ">=": "≥"}[claim.relation]
     unit = f" {claim.unit}" if claim.unit else ""
     return f"{with_spread(claim.measured, claim.spread)}{unit}  ({relation} {number(claim.threshold)}{unit})"
+
+
+def verdict_lines(claim: Claim) -> tuple[str, str]:
+    """What was measured of a claim, and what it claims, as plain text.
+
+    >>> print(*verdict_lines(Claim("We 2026", "$x^{2}$ is small", (1.0, 2.0), "<=", 1.0)), sep="\\n")
+     does not hold  1.50 ± 0.71  (≤ 1), 1 of 2 seeds
+                    x^2 is small We 2026
+    """
+    seeds = f", {claim.seeds_holding} of {len(claim.values)} seeds" if len(claim.values) > 1 else ""
+    return f"{claim.verdict:>14}  {measured(claim)}{seeds}", f"{'':16}{plain(claim.statement)} {claim.paper}"
+
+
+def plain(statement: str) -> str:
+    """A formula as it reads in plain text."""
+    return statement.replace("$", "").replace("{", "").replace("}", "")
 
 
 def table_of_figure(jobs: Sequence[tuple[str, list[str]]], results: Sequence[RunResult]) -> pd.DataFrame:

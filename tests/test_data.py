@@ -49,3 +49,15 @@ def test_what_a_model_must_give(y, num_classes, num_targets, tasks):
 def test_values_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         split().x = torch.zeros(4, 3)
+
+
+def test_what_is_shown_of_data_is_short_and_says_shapes_types_and_device():
+    whole = Split(torch.zeros(4, 1, 28, 28), torch.arange(4), torch.arange(4), torch.ones(4, dtype=torch.float64))
+    assert repr(whole) == (
+        "Split(x=(4, 1, 28, 28) float32, y=(4,) int64, group=(4,) int64, weight=(4,) float64, on cpu)"
+    )
+    data = Dataset("d", split(), split(2), 2, clean_labels=torch.arange(1000))
+    assert repr(data) == (
+        "Dataset(name='d', train=Split(x=(4, 3) float32, y=(4,) int64, on cpu), "
+        "test=Split(x=(2, 3) float32, y=(2,) int64, on cpu), num_classes=2, group_names=())"
+    )

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from atml_exp import figure_cli, figure_make
-from atml_exp.figure_make import figure_jobs, make, num_missing
+from atml_exp.figure_make import Made, Outcome, figure_jobs, make, num_missing
 from atml_exp.figure_spec import FigureSpec, figure_names, figure_spec
 from atml_exp.figures.claim import Claim
 
@@ -52,6 +52,25 @@ def spec(tmp_path: Path, monkeypatch) -> FigureSpec:
 
 def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def test_printed_it_is_its_claims_with_their_verdicts_as_the_command_prints_them(spec, capsys):
+    claims = [
+        Claim("we", "the loss is below $log_{10} 2$", (0.5, 0.9), "<=", 0.69),
+        Claim("they [2026]", "it falls", (1.0,), ">=", 2.0, "m"),
+        Claim("you", "it rises", (float("nan"),), ">=", 2.0),
+    ]
+    made = Made(Path("outputs/figures/loss"), claims, 3, 1)
+    assert str(made).splitlines() == [
+        " does not hold  0.70 ± 0.28  (≤ 0.69), 1 of 2 seeds",
+        "                the loss is below log_10 2 we",
+        " does not hold  1 m  (≥ 2 m)",
+        "                it falls they [2026]",
+        "  not measured  —  (≥ 2)",
+        "                it rises you",
+    ]
+    assert figure_cli._report("loss", Outcome([], [], made)) == 0
+    assert str(made) in capsys.readouterr().out
 
 
 def test_it_leaves_picture_data_and_claims(spec):
