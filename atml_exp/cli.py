@@ -52,7 +52,7 @@ def _main() -> int:
             return _describe(_compose(arguments))
         if not _only_shows(arguments):
             _preflight(_compose(arguments), arguments.multirun and not _is_fused(arguments))
-        elif arguments.cfg or (arguments.help and arguments.overrides):
+        elif arguments.cfg or ((arguments.help or arguments.info) and arguments.overrides):
             _compose(arguments)
         return _hand_over()
     except SAID as error:
@@ -79,11 +79,18 @@ def _hydras(arguments: Any) -> list[str]:
         raise ConfigError(f"{' '.join(given)}: exclude one another; allowed: one of them")
     if options["resolve"] and not (options["cfg"] or options["help"]):
         raise ConfigError("--resolve: says how --cfg and --help show a config; allowed: beside one of them")
+    if empty := [f"--{name.replace('_', '-')}" for name, value in options.items() if value == ""]:
+        raise ConfigError(f"{empty[0]}: is empty; allowed: a name")
+    if options["shell_completion"] and not any(o.startswith(_COMPLETION) for o in arguments.overrides):
+        raise ConfigError(f"--shell-completion: what of it? allowed: {', '.join(f'{o}bash' for o in _COMPLETION)}")
     if options["experimental_rerun"] is not None:
         raise ConfigError(
             "--experimental-rerun: reads a pickle, which can run any code; allowed: the same overrides"
         )
-    return options_first(options, arguments.overrides)
+    return options_first(options, [] if options["hydra_help"] else arguments.overrides)
+
+
+_COMPLETION = ("install=", "uninstall=", "query=")
 
 
 def _describe(configs: Sequence[DictConfig]) -> int:

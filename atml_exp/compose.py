@@ -20,6 +20,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from atml_exp.errors import ConfigError
 from atml_exp.foreign import check_hydra, check_search_path, check_trust
@@ -38,6 +39,9 @@ __all__ = [
     "sweep_jobs",
     "swept",
 ]
+
+_REFUSALS = (HydraException, OmegaConfBaseException, TypeError, ValueError, OSError, YAMLError)
+"""What composing raises for overrides and files of a user's that it can't be done with."""
 
 Choices = Mapping[str, Sequence[str]]
 """The choices of each config group; nested groups as `dataset/wrapper`."""
@@ -141,7 +145,7 @@ def _compose(overrides: list[str], config_name: str, find: Callable[..., Choices
     _check_additions(parsed, choices)
     try:
         config = hydra_compose(config_name, overrides, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
+    except _REFUSALS as error:
         raise ConfigError(_explain(error, overrides, config_name, list(choices))) from error
     with open_dict(config):
         check_hydra(config.pop("hydra"), overrides)
@@ -249,7 +253,7 @@ def _explain(error: Exception, overrides: list[str], config_name: str, groups: S
     chosen = [text for text, key in named if key in groups or _is_hydras(key)]
     try:
         config: Any = hydra_compose(config_name, chosen)
-    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as first:
+    except _REFUSALS as first:
         return _plain(first)
     for text, override in parsed:
         key = override.key_or_group

@@ -93,6 +93,10 @@ REFUSED = {
     "model that doesn't fit": ("model=cnn", "model = cnn: needs images", "(2,)"),
     "batch too large": ("recipe.batch_size=100000", "recipe.batch_size = 100000", "1 to "),
     "missing files": ("dataset=mnist dataset.root=.", "t10k-labels-idx1-ubyte", "dataset.download=true"),
+    "empty folder of configs": ("--config-dir= model=mlp", "--config-dir: is empty"),
+    "empty name": ("--config-name= model=mlp", "--config-name: is empty"),
+    "completion of nothing": ("-sc", "--shell-completion", "install=bash"),
+    "info about a choice that isn't there": ("--info=defaults-tree model=mpl", "did you mean mlp?"),
     "folder of configs": ("--config-dir=nowhere", "--config-dir nowhere: there is no such folder"),
     "one job of a sweep": ("--multirun seed=0,1,-1", "seed = -1"),
     "one job of a sweep doesn't fit": (
@@ -218,6 +222,18 @@ def test_a_folder_of_configs_is_searched_too(command, tmp_path):
     assert Run(directory).config["model"]["width"] == 3
     allowed = ", ".join(sorted([*MODELS.split(", "), "tiny"]))
     assert f"allowed: {allowed};" in command("--config-dir=mine", "model=tyny").message
+
+
+@pytest.mark.parametrize(("text", "words"), [("a: [\n", "flow node"), ("3\n", "Invalid loaded object type")])
+def test_a_file_of_configs_that_is_none_is_one_message(command, tmp_path, text, words):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "bad.yaml").write_text(text)
+    assert words in command("--config-dir=mine", *SMALL, "model=bad").message
+
+
+def test_hydras_help_is_shown_whatever_else_is_chosen(command):
+    ended = command("--hydra-help", *SMALL)
+    assert (ended.code, "Hydra" in ended.out) == (0, True)
 
 
 @pytest.mark.parametrize(
