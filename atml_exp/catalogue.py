@@ -73,6 +73,15 @@ def kind_of(word: str) -> str:
 
 
 def _description(group: str, path: Path) -> str:
+    """ConfigError that names the file where it isn't YAML, or not of such a thing."""
+    try:
+        return _described(group, path)
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{path}: is no config of group {group}: {said}") from error
+
+
+def _described(group: str, path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     if group == "figure":
         said = yaml.safe_load(text)

@@ -30,8 +30,9 @@ def _main(argv: Sequence[str] | None) -> int:
 
     try:
         path = export(arguments.run, arguments.file, arguments.naming, arguments.step)
-    except (ConfigError, OSError, ValueError) as error:
-        print(f"atml-exp-export: {error}", file=sys.stderr)
+    except (ConfigError, OSError, ValueError, RuntimeError) as error:  # the last one: torch's own of a file
+        text = str(error).partition("\nException raised from")[0].replace("\n", "\n  ")
+        print(f"atml-exp-export: {text}", file=sys.stderr)
         return 2
     print(path)
     return 0

@@ -49,7 +49,7 @@ def _parser() -> Parser:
         epilog=EXAMPLES,
     )
     parser.add_argument("run", help="a run directory, finished or going on")
-    parser.add_argument("overrides", nargs="*", help="probe=NAME, probe.NAME.KEY=VALUE, device=cpu")
+    parser.add_argument("overrides", nargs="*", default=[], help="probe=NAME, probe.NAME.KEY=VALUE, device=cpu")
     parser.add_argument("--csv", metavar="FILE", help="also write the table to a new file")
     return parser
 

@@ -93,6 +93,19 @@ def test_options_that_cannot_be_together_are_one_message(line: str, command: Cal
     )
 
 
+def test_what_a_command_needs_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("atml-exp-probe")
+    assert capsys.readouterr().err.endswith("the following arguments are required: run\n")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no folder that even root can't write")
+def test_a_model_that_cannot_be_written_is_one_message(export_command: Callable[..., Any], trained: Path) -> None:
+    message = export_command(trained, "/proc/model.pt").message
+    assert message.startswith("atml-exp-export: ")
+    assert message.count("\n") == 1
+
+
 def test_a_run_is_described_and_a_sweep_trained_with_the_option_in_the_middle(command, tmp_path) -> None:
     tiny = ("dataset=two_moons", "model.width=4", "recipe.steps=2", "probe=[]", "progress=false", "device=cpu")
     assert "mlp(depth=2, width=4" in command(*tiny, "--describe", "seed=1").out

@@ -58,6 +58,21 @@ def test_an_unknown_kind_is_refused_with_the_nearest():
         kind_of("prbes")
 
 
+@pytest.mark.parametrize("content", [b"a: [\n", b"\xff\xfe\x00"])
+def test_a_file_that_is_no_config_is_named(tmp_path, content):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "bad.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"model.bad\.yaml: is no config of group model: \w+Error: "):
+        catalogue("model", [str(tmp_path)])
+
+
+def test_a_figures_file_without_a_title_is_named(tmp_path):
+    (tmp_path / "figure").mkdir()
+    (tmp_path / "figure" / "bad.yaml").write_text("topic: x\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"bad\.yaml: is no config of group figure: KeyError: 'title'"):
+        catalogue("figure", [str(tmp_path)])
+
+
 def test_nothing_is_imported_for_it():
     listing = "from atml_exp.catalogue import *; list(map(catalogue, KINDS.values()))"
     code = f"import sys; {listing}; print('torch' in sys.modules)"
