@@ -10,15 +10,19 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from atml_exp.build import building, instantiate
 from atml_exp.data import Dataset, Split
 from atml_exp.device import choose_device
+from atml_exp.errors import ConfigError
 from atml_exp.identity import run_id
+from atml_exp.model_outputs import check_loss_value, check_outputs
 from atml_exp.nonparametric import is_of_training_set
 from atml_exp.population import Loss
 from atml_exp.probe import Probe, Value
 from atml_exp.probes.performance import performance
+from atml_exp.schedule import num_steps
 from atml_exp.seeds import derive, seeded_globally
 from atml_exp.soundness import check_kind, check_sound, doubts
 from atml_exp.targets import carried
@@ -78,6 +82,8 @@ def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
     check_fit(data, loss_fn, probes, _batch_size(resolved, optimiser), resolved["recipe"])
     with building("loss"):
         carried([data.train], [loss_fn])  # refuses what the labels can't carry
+    model = build_model(config, data, loss_fn, built).to(device, dtype)
+    _try_out(model, loss_fn, data, resolved, built)
     return Job(
         id=run_id(config),
         config=config,
@@ -85,7 +91,7 @@ def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
         device=device,
         dtype=dtype,
         data=data,
-        model=build_model(config, data, loss_fn, built).to(device, dtype),
+        model=model,
         loss_fn=loss_fn,
         optimiser=optimiser,
         schedules=[make(node) for node in (config.optimiser.get("schedule") or {}).values()],
@@ -93,6 +99,39 @@ def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
         loggers=[instantiate(node, tuple(config.trusted_packages)) for node in config.logger.values()],
         warnings=_as_made(config, device, dtype, built)[1],
     )
+
+
+def _try_out(
+    model: nn.Module, loss_fn: Loss, data: Dataset, resolved: Mapping[str, Any], built: dict[str, Any]
+) -> None:
+    """Model and loss on two examples, once for all jobs whose model, loss and data say the same."""
+    said = {key: resolved[key] for key in ("model", "loss", "dataset", "recipe", "dtype", "device")}
+    key = f"tried out {json.dumps(said, default=str)}"
+    if key in built:
+        return
+    _check_trainable(model, resolved["recipe"])
+    name, of_loss = (str(resolved[key]["_target_"]) for key in ("model", "loss"))
+    outputs = check_outputs(model, data.train, _num_outputs(data, loss_fn), name)
+    check_loss_value(loss_fn, outputs, data.train.y[: len(outputs)], of_loss)
+    built[key] = True
+
+
+def _check_trainable(model: nn.Module, recipe: Mapping[str, Any]) -> None:
+    if any(p.requires_grad for p in model.parameters()):
+        return
+    steps = recipe.get("steps", 0)
+    if num_steps(steps, 1):
+        raise ConfigError(f"recipe.steps = {steps}: the model has nothing to train; allowed: 0, or recipe=memorise")
+    if not getattr(model, "nonparametric", False):
+        raise ConfigError(
+            "model: has nothing to train; allowed: parameters with requires_grad, or nonparametric = True of a "
+            "model that is made of its training set"
+        )
+
+
+def _num_outputs(data: Dataset, loss_fn: Loss) -> int:
+    marked = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
+    return int(getattr(marked, "num_outputs", None) or data.num_targets)
 
 
 def _made(node: DictConfig, trusted: tuple[str, ...], built: dict[str, Any]) -> Any:
@@ -113,8 +152,6 @@ def _readers_last(probes: Mapping[str, Probe]) -> dict[str, Probe]:
 
 
 def _batch_size(resolved: Mapping[str, Any], optimiser: Any) -> int | None:
-    from atml_exp.errors import ConfigError
-
     size = resolved["recipe"].get("batch_size")
     if size is not None and getattr(optimiser, "full_batch", False):
         raise ConfigError(
@@ -161,11 +198,19 @@ def build_model(
     A model `of_training_set` (see `atml_exp.nonparametric`) is given that too.
     """
     make = _made(config.model, tuple(config.trusted_packages), {} if built is None else built)
-    marked = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
-    num_outputs = getattr(marked, "num_outputs", None) or data.num_targets
+    num_outputs = _num_outputs(data, loss_fn)
     given = [data.train] if is_of_training_set(make) else []
     with building("model"), seeded_globally(int(config.seed), "initialisation", *([draw] if draw else [])):
-        return make(data.input_shape, num_outputs, *given)
+        model = make(data.input_shape, num_outputs, *given)
+    name = config.model._target_
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"model = {name}: gave a {type(model).__name__}; allowed: a torch.nn.Module")
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        raise ConfigError(
+            f"model = {name}: has layers whose sizes the first inputs decide; allowed: sizes from input_shape, "
+            "which its function is given"
+        )
+    return model
 
 
 def _without(node: DictConfig, key: str) -> DictConfig:

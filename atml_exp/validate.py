@@ -285,6 +285,7 @@ def check_fit(
         )
     elif recipe is not None:
         problems += _too_long(recipe, 1 if batch_size is None else len(data.train) // batch_size)
+        problems += _of_batches(recipe, data, loss_fn)
     if problems:
         raise ConfigError(_listed(problems))
 
@@ -308,6 +309,26 @@ def _too_long(recipe: Mapping[str, Any], steps_per_epoch: int) -> list[str]:
     if num_steps(recipe[key], steps_per_epoch) <= num_steps(steps, steps_per_epoch):
         return []
     return [f"recipe.{key} = {recipe[key]}: allowed: at most recipe.steps = {steps}, of which it is a part"]
+
+
+def _of_batches(recipe: Mapping[str, Any], data: Dataset, loss_fn: Any) -> Iterator[str]:
+    """What `atml_exp.batches` refuses of the options of our recipes, before there is a mini-batch."""
+    if not str(recipe["_target_"]).startswith("atml_exp.recipes."):
+        return
+    if recipe.get("replacement") and recipe.get("batch_size") is None:
+        yield "recipe.replacement = true: needs mini-batches; allowed: false, or a number as recipe.batch_size"
+    noise, steps = recipe.get("label_noise") or 0, recipe.get("pretrain") or 0
+    changed = f"recipe.label_noise = {noise}" if noise else f"recipe.pretrain = {steps}" if _many(steps) else ""
+    if noise > 1 and data.num_classes is not None:
+        yield f"recipe.label_noise = {noise}: is a probability where labels are classes; allowed: 0 to 1"
+    elif noise and data.num_classes is not None and int(data.train.y.max()) == 0:
+        yield f"recipe.label_noise = {noise}: all training labels are of one class; allowed: 0"
+    if changed and (data.train.weight is not None or getattr(_unwrapped(loss_fn), "of_group", False)):
+        yield f"{changed}: labels can't be changed where examples have weights, or the loss groups; allowed: 0"
+
+
+def _many(steps: int | str) -> bool:
+    return num_steps(steps, 1000) > 0
 
 
 def _misfit(fn: Any, data: Dataset) -> str:

@@ -297,3 +297,62 @@ def test_a_probe_that_compares_groups_needs_two(groups, said):
         check_fit(Dataset("people", split, split, 2), cross_entropy, probes, None)
     two = replace(split, group=torch.tensor([0, 1, 0, 1]))
     check_fit(Dataset("people", two, two, 2), cross_entropy, probes, None)
+
+
+GROUPS = ("dataset=binormal_groups", "model=linear", "probe=[]")
+NUMBERS = ("dataset=diabetes", "model=linear", "loss=mse", "probe=[]")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["recipe.label_noise=2"],
+            "recipe.label_noise = 2: is a probability where labels are classes; allowed: 0 to 1",
+        ),
+        (
+            ["recipe.batch_size=null", "recipe.replacement=true"],
+            "recipe.replacement = true: needs mini-batches; allowed: false, or a number as recipe.batch_size",
+        ),
+        (
+            [*GROUPS, "recipe.label_noise=0.1", "+dataset/wrapper=reweighing"],
+            "recipe.label_noise = 0.1: labels can't be changed where examples have weights, or the loss groups; "
+            "allowed: 0",
+        ),
+        (
+            [*GROUPS, "loss=group_penalty", "recipe=adversarial_initialisation", "recipe.pretrain=1"],
+            "recipe.pretrain = 1: labels can't be changed where examples have weights, or the loss groups; "
+            "allowed: 0",
+        ),
+        (
+            ["dataset=two_moons", "model=k_nearest_neighbours", "probe=[]"],
+            "recipe.steps = 60ep: the model has nothing to train; allowed: 0, or recipe=memorise",
+        ),
+    ],
+)
+def test_what_only_a_mini_batch_would_refuse_is_refused_before_training(overrides, message):
+    with pytest.raises(ConfigError) as error:
+        build_job(compose(["device=cpu", *overrides]))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["recipe.label_noise=1"],
+        [*NUMBERS, "recipe.label_noise=2"],
+        ["recipe.replacement=true"],
+        [*GROUPS, "loss=group_penalty", "recipe=adversarial_initialisation", "recipe.pretrain=0ep"],
+        ["dataset=two_moons", "model=k_nearest_neighbours", "recipe=memorise", "probe=[]"],
+        ["dataset=two_moons", "model=k_nearest_neighbours", "recipe.steps=0", "probe=[]"],
+    ],
+)
+def test_what_a_mini_batch_takes_is_not_refused(overrides):
+    build_job(compose(["device=cpu", *overrides]))
+
+
+def test_noise_needs_two_classes_among_the_training_labels():
+    split = Split(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
+    recipe = {"_target_": "atml_exp.recipes.train.train", "label_noise": 0.1, "batch_size": 2, "steps": 1}
+    with pytest.raises(ConfigError, match=r"label_noise = 0\.1: all training labels are of one class; allowed: 0"):
+        check_fit(Dataset("one", split, split, 2), cross_entropy, {}, 2, recipe)
