@@ -4,6 +4,7 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,14 +158,18 @@ def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
         check_objective(config)
     if sweep:
         from atml_exp.job import build_job
-        from atml_exp.ledger import look_up
+        from atml_exp.ledger import later_attempts, look_up
         from atml_exp.quarantine import quarantine_damaged
 
         datasets: dict[str, Any] = {}
         for config in configs:
             config.device = "cpu"
         ids = [build_job(config, datasets).id for config in configs]
-        quarantine_damaged(look_up(c.output_dir, i, force=c.force) for c, i in zip(configs, ids, strict=True))
+        listed = cache(later_attempts)
+        quarantine_damaged(
+            look_up(c.output_dir, i, force=c.force, later=listed(c.output_dir))
+            for c, i in zip(configs, ids, strict=True)
+        )
 
 
 def _hand_over() -> int:

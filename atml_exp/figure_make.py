@@ -21,7 +21,7 @@ from atml_exp.figures.claim import Claim, with_spread
 from atml_exp.figures.style import GREEN, GREY, VERMILLION, pdf, png, slide, svg
 from atml_exp.files import write_atomically, write_json, write_text
 from atml_exp.identity import run_id
-from atml_exp.ledger import look_up
+from atml_exp.ledger import later_attempts, look_up
 from atml_exp.pictures.recorded import num_examples, number
 from atml_exp.runner import RunResult, run
 from atml_exp.runs import Run, table_of
@@ -108,7 +108,8 @@ def num_missing(spec: FigureSpec, scale: str, output_dir: str) -> tuple[int, int
     """(how many of the figure's runs aren't there, how many there are to be)."""
     _, configs = figure_jobs(spec, scale, (), output_dir)
     ids = {run_id(config) for config in configs}
-    return sum(not look_up(output_dir, i).finished for i in ids), len(ids)
+    later = later_attempts(output_dir)
+    return sum(not look_up(output_dir, i, later=later).finished for i in ids), len(ids)
 
 
 def draw(spec: FigureSpec, table: pd.DataFrame, about: dict[str, Any], folder: Path) -> list[Claim]:

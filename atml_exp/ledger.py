@@ -1,17 +1,15 @@
 """Which runs there are: a run is found by the content of its config."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from atml_exp.errors import DamagedRunError, RunBusyError
+from atml_exp.errors import ConfigError, DamagedRunError, RunBusyError
 from atml_exp.integrity import FINISHED, damage, read_info
 from atml_exp.lock import Lock
 
-__all__ = ["FINISHED", "Entry", "look_up"]
+__all__ = ["FINISHED", "Entry", "later_attempts", "look_up"]
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,22 @@ class Entry:
     damage: tuple[str, ...] = ()
 
 
-def look_up(output_dir: str | Path, run_id: str, *, force: bool = False) -> Entry:
+Later = Mapping[str, Sequence[int]]
+"""{run id: the numbers above 1 of the directories of its attempts, highest first}."""
+
+
+def look_up(output_dir: str | Path, run_id: str, *, force: bool = False, later: Later | None = None) -> Entry:
     """The latest attempt at a run; with `force`, where the latest has ended, a new attempt beside it.
 
     All files of the run are compared with what was written; a directory that another process is training is left
     alone. Nothing is changed. Raises ConfigError where a newer version of atml_exp wrote the directory.
 
-    Attempt 1 lies in `runs/<run id>`, attempt k in `runs/<run id>-k`; any of them may have been taken away.
+    Attempt 1 lies in `runs/<run id>`, attempt k in `runs/<run id>-k`; any of them may have been taken away. later:
+    what `later_attempts` has just said of the folder, for who looks up many runs; else it is asked here.
     """
     root = Path(output_dir) / "runs"
-    attempt = _latest(root, run_id)
+    numbers = (later_attempts(output_dir) if later is None else later).get(run_id, ())
+    attempt = next((k for k in numbers if (_directory(root, run_id, k) / "run.json").exists()), 1)
     directory = _directory(root, run_id, attempt)
     if problems := _damage(directory):
         return Entry(directory, attempt, False, tuple(problems))
@@ -49,37 +53,26 @@ def look_up(output_dir: str | Path, run_id: str, *, force: bool = False) -> Entr
     return Entry(directory, attempt, finished)
 
 
-SETTLED, SETTLED_COARSE = 0.1, 3.0
-"""Seconds after which a folder that changes again has another time of change; coarse: on file systems that count
-whole seconds, or two, as FAT.
-"""
+def later_attempts(output_dir: str | Path) -> Later:
+    """Which runs have directories of further attempts than the first; whether those have begun isn't looked at.
 
-
-def _latest(root: Path, run_id: str) -> int:
-    """The highest number of an attempt that has begun; 1 where none has.
-
-    A folder of 10,000 runs takes 5 ms to list, as long as 20 runs to look up. So it is listed once for all runs,
-    until it changes; and each time directly after a change, which its time might not tell from a second one.
+    A folder of 10,000 runs takes 5 ms to list, as long as 20 runs to look up. ConfigError where it can't be listed.
     """
-    try:
-        at = root.stat().st_mtime_ns
-    except (FileNotFoundError, NotADirectoryError):
-        return 1
-    is_settled = time.time() - at / 1e9 > (SETTLED if at % 10**9 else SETTLED_COARSE)
-    later = (_later_attempts if is_settled else _later_attempts.__wrapped__)(str(root), at).get(run_id, ())
-    begun = (k for k in later if (_directory(root, run_id, k) / "run.json").exists())
-    return next(begun, 1)
-
-
-@lru_cache(maxsize=4)
-def _later_attempts(root: str, at: int) -> Mapping[str, Sequence[int]]:
-    """{run id: the numbers above 1 of its directories, highest first}, when the folder was changed last at `at`."""
-    found: dict[str, list[int]] = {}
-    for name in os.listdir(root):
+    folder, found = Path(output_dir) / "runs", dict[str, list[int]]()
+    for name in _names(folder):
         run_id, _, number = name.rpartition("-")
         if run_id and number.isascii() and number.isdecimal() and int(number) > 1:
             found.setdefault(run_id, []).append(int(number))
     return {run_id: sorted(numbers, reverse=True) for run_id, numbers in found.items()}
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ConfigError(f"output_dir = {folder.parent}: {error}; allowed: a folder that can be listed") from error
 
 
 def _damage(directory: Path) -> list[str]:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from atml_exp.grouping import group_key, is_out_of_memory, population_size
 from atml_exp.integrity import LOG, READY
 from atml_exp.job import Job, build_job
 from atml_exp.kept import warn_of_lacking
-from atml_exp.ledger import FINISHED, Entry, look_up
+from atml_exp.ledger import FINISHED, Entry, Later, later_attempts, look_up
 from atml_exp.lock import Lock
 from atml_exp.merging import merged
 from atml_exp.one_at_a_time import one_at_a_time
@@ -81,7 +81,7 @@ def run(
     jobs = [build_job(c, built) for c in configs]
     for text in dict.fromkeys(f"dataset {j.data.name}: {text}" for j in jobs for text in j.warnings):
         log.warning("%s", text)
-    pending = {j.id: Pending(j, _entry(j)) for j in jobs}
+    pending = _looked_up(jobs)
     quarantine_damaged(p.entry for p in pending.values())
     missing = _missing(pending.values(), retry_failed)
     with ExitStack() as shown:
@@ -103,7 +103,7 @@ def groups_to_train(
     """What `run` would train, one list for each population; for launchers that send these to other processes."""
     built: dict[str, Any] = {}
     jobs = [build_job(c, built) for c in configs]
-    pending = {j.id: Pending(j, _entry(j)) for j in jobs}
+    pending = _looked_up(jobs)
     quarantine_damaged(p.entry for p in pending.values())
     missing = _missing(pending.values(), retry_failed)
     _warn_of_lacking(p for p in pending.values() if p.entry.finished)
@@ -118,8 +118,15 @@ def _missing(pending: Iterable[Pending], retry_failed: bool) -> list[Pending]:
     return [p for p in pending if not p.entry.finished and (retry_failed or not _has_failed(p))]
 
 
-def _entry(job: Job) -> Entry:
-    entry = look_up(job.resolved["output_dir"], job.id, force=job.resolved["force"])
+def _looked_up(jobs: Sequence[Job]) -> dict[str, Pending]:
+    """Each job with what the ledger has of it, by its run's id."""
+    listed = cache(later_attempts)
+    return {j.id: Pending(j, _entry(j, listed)) for j in jobs}
+
+
+def _entry(job: Job, listed: Callable[[str], Later]) -> Entry:
+    folder = job.resolved["output_dir"]
+    entry = look_up(folder, job.id, force=job.resolved["force"], later=listed(folder))
     if entry.damage or not any((entry.directory / name).exists() for name in (READY, LOG)):
         return entry
     try:

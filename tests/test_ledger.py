@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from atml_exp.errors import ConfigError
-from atml_exp.ledger import look_up
+from atml_exp.ledger import later_attempts, look_up
 from atml_exp.lock import Lock
 from atml_exp.runs import metrics_table
 
@@ -62,22 +62,26 @@ def test_numbers_are_counted_as_numbers_and_what_has_not_begun_or_is_none_does_n
     assert found(tmp_path) == ("abc-10", 10, True)
 
 
-def test_a_folder_is_listed_once_and_again_when_it_has_changed(tmp_path, monkeypatch):
-    attempt(tmp_path, "abc", "complete")
-    attempt(tmp_path, "abc-3", "complete")
-    folder, listed, names = tmp_path / "runs", [], os.listdir
-    os.utime(folder, ns=(0, 10**18 + 1))
-    monkeypatch.setattr(os, "listdir", lambda path: listed.append(path) or names(path))
-    assert [found(tmp_path) for _ in range(3)] == [("abc-3", 3, True)] * 3
-    assert len(listed) == 1
-    attempt(tmp_path, "abc-4", "complete")
-    assert found(tmp_path) == ("abc-4", 4, True)
-    attempt(tmp_path, "abc-5", "complete")
-    assert found(tmp_path) == ("abc-5", 5, True)
-    folder_time = folder.stat().st_mtime_ns
-    attempt(tmp_path, "abc-6", "complete")
-    os.utime(folder, ns=(folder_time, folder_time))  # changed twice within what its time resolves
-    assert found(tmp_path) == ("abc-6", 6, True)
+def test_who_looks_up_many_runs_lists_their_folder_once(tmp_path, monkeypatch):
+    assert later_attempts(tmp_path) == {}
+    for name in ("abc", "abc-3", "abc-2", "def", "ghi-2"):
+        attempt(tmp_path, name, "complete")
+    later = later_attempts(tmp_path)
+    assert later == {"abc": [3, 2], "ghi": [2]}
+    monkeypatch.setattr(os, "listdir", None)
+    assert look_up(tmp_path, "abc", later=later).attempt == 3
+    assert look_up(tmp_path, "def", later=later).attempt == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_one_message(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(
+        ConfigError, match=r"^output_dir = .*: .*Permission denied.*; allowed: a folder that can be"
+    ):
+        look_up(tmp_path, "abc")
 
 
 def test_another_run_with_the_same_beginning_is_another_run(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,13 +77,18 @@ class FusedLauncher(Launcher):
         """Each population to a worker of another launcher. What a killed one leaves is asked for in the ledger."""
         from atml_exp.identity import run_id
         from atml_exp.launchers.worker import outcome
+        from atml_exp.ledger import later_attempts
         from atml_exp.runner import groups_to_train
 
         limits = {"retry_failed": self.retry_failed, "max_replicas": self.max_replicas}
         groups = groups_to_train(configs, **limits)  # type: ignore[arg-type]
         fresh = self._results_of(groups, over) if groups else {}
         names = [run_id(config) for config in configs]
-        return [fresh.get(n) or outcome(c, reused=True) for n, c in zip(names, configs, strict=True)]
+        listed = cache(later_attempts)
+        return [
+            fresh.get(n) or outcome(c, reused=True, later=listed(c.output_dir))
+            for n, c in zip(names, configs, strict=True)
+        ]
 
     def _results_of(self, groups: list[list[DictConfig]], over: str) -> "dict[str, RunResult]":
         from atml_exp.launchers.worker import GroupTask, outcome, reason_of

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from atml_exp.errors import SAID, ConfigError
 from atml_exp.identity import run_id
 from atml_exp.launchers.devices import own_device
-from atml_exp.ledger import look_up
+from atml_exp.ledger import Later, look_up
 from atml_exp.runner import RunResult, run
 from atml_exp.runs import Run
 from atml_exp.search_path import add_working_directory
@@ -84,11 +84,14 @@ def reason_of(error: BaseException) -> str:
     return lines if isinstance(error, SAID) else f"{type(error).__name__}: {lines}"
 
 
-def outcome(config: DictConfig, reason: str = "", *, reused: bool = False) -> RunResult:
-    """What the ledger says of a job: how its run ended, or that it failed for this reason where it has not."""
+def outcome(config: DictConfig, reason: str = "", *, reused: bool = False, later: Later | None = None) -> RunResult:
+    """What the ledger says of a job: how its run ended, or that it failed for this reason where it has not.
+
+    later: see `look_up`.
+    """
     name = run_id(config)
     try:
-        entry = look_up(config.output_dir, name, force=config.force)
+        entry = look_up(config.output_dir, name, force=config.force, later=later)
     except ConfigError as error:
         return RunResult(name, Path(config.output_dir) / "runs" / name, "failed", False, {}, str(error))
     if entry.damage:
