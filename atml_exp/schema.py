@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -145,15 +145,41 @@ def _metadata(annotation: Any) -> tuple[Any, ...]:
 
 
 def nearest(name: str, names: Any, ask: str = "did you mean") -> str:
-    """`; did you mean width?`, or nothing where no name is near.
+    """`; did you mean width?`, or nothing where no name is a slip of the fingers away: two edits, of up to four
+    letters one, an exchange of neighbours counting as one; case, hyphens and underscores count for nothing.
 
     >>> nearest("widht", ["depth", "width"])
     '; did you mean width?'
-    >>> nearest("x", ["depth", "width"])
-    ''
+    >>> nearest("x", ["depth", "width"]), nearest("balance", ["landscape"])
+    ('', '')
     """
-    near = get_close_matches(str(name), [str(n) for n in names], 1, 0.6)
-    return f"; {ask} {near[0]}?" if near else ""
+    wanted = _plain(name)
+    found = []
+    for other in map(str, names):
+        plain = _plain(other)
+        allowed = 1 if min(len(wanted), len(plain)) <= 4 else 2
+        if abs(len(plain) - len(wanted)) <= allowed:
+            likeness = SequenceMatcher(None, wanted, plain).ratio()
+            if (edits := _edits(wanted, plain)) <= allowed and likeness >= 0.6:
+                found.append((edits, _edits(str(name), other), -likeness, other))
+    return f"; {ask} {min(found)[-1]}?" if found else ""
+
+
+def _plain(name: Any) -> str:
+    return str(name).lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def _edits(a: str, b: str) -> int:
+    """Letters that are left out, put in, replaced or exchanged with their neighbour from one text to the other."""
+    before, row = [0] * (len(b) + 1), list(range(len(b) + 1))
+    for i in range(1, len(a) + 1):
+        older, before, row = before, row, [i]
+        for j in range(1, len(b) + 1):
+            least = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a[i - 1] != b[j - 1]))
+            if i > 1 and j > 1 and a[i - 2 : i] == b[j - 2 : j][::-1]:
+                least = min(least, older[j - 2] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def describe_type(annotation: Any) -> str:

@@ -144,3 +144,39 @@ def test_the_nearest_name_is_offered_only_where_one_is_near():
 
 def test_a_partials_options_are_those_that_are_left():
     assert list(schema(partial(function, steps=3)).parameters) == ["model", "data", "steps", "path"]
+
+
+NAMES = ("mlp", "relu", "sharpness", "pruning", "cross_entropy", "landscape")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("mpl", "mlp"),
+        ("MLP", "mlp"),
+        ("rellu", "relu"),
+        ("sharpnes", "sharpness"),
+        ("sharpnses", "sharpness"),
+        ("prunning", "pruning"),
+        ("crossentropy", "cross_entropy"),
+        ("cross-entropy", "cross_entropy"),
+        ("crss_entrpy", "cross_entropy"),
+        ("lanscape", "landscape"),
+        ("landscpae", "landscape"),
+    ],
+)
+def test_a_slip_of_the_fingers_is_understood(typed, meant):
+    assert nearest(typed, NAMES) == f"; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["balance", "escape", "lands", "x", "", "cnn", "entropy", "sharp", "relax", "running_mean", "cross", "shape"],
+)
+def test_another_word_is_not_taken_for_a_slip(typed):
+    assert nearest(typed, NAMES) == ""
+
+
+def test_the_nearest_of_several_is_named():
+    assert nearest("tain", ["rain", "train", "trained"]) in ("; did you mean train?", "; did you mean rain?")
+    assert nearest("margns", ["margin", "margins"]) == "; did you mean margins?"
