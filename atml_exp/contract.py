@@ -74,6 +74,7 @@ def check_header(path: Path, group: str) -> None:
     match = re.match(r"(#.*\n)+", path.read_text(encoding="utf-8"))
     assert match, f"{path.name} begins with no comment: say what it is, paper, command, expected and duration"
     said = dict(re.findall(r"^# (\w+): +(.+)$", match[0], re.MULTILINE))
+    faults = []
     command = "atml-exp experiment=" if group == "experiment" else "atml-figures make "
     for field, pattern, example in (
         ("paper", r"https://", "Authors 2026, https://…"),
@@ -81,8 +82,9 @@ def check_header(path: Path, group: str) -> None:
         ("expected", r"\d", "what comes out, with a number"),
         ("duration", r"\d+ (s|min|h) on ", "20 s on two CPU cores"),
     ):
-        found = re.search(pattern, said.get(field, ""))
-        assert found, f"{path.name}: its header says {field}: {said.get(field)!r}; it must be like: {example}"
+        if not re.search(pattern, said.get(field, "")):
+            faults.append(f"its header says {field}: {said.get(field)!r}; it must be like: {example}")
+    assert not faults, f"{path.name}: {', and '.join(faults)}"
 
 
 def check_files(path: Path, group: str, tests: Path) -> None:

@@ -121,6 +121,13 @@ def test_a_breach_is_found_and_named(project, breach):
         the(project, contract)()
 
 
+def test_all_that_a_header_lacks_is_named_at_once(project):
+    edit(project, EXPERIMENT, "# duration: 4 s on two CPU cores\n", "")
+    edit(project, EXPERIMENT, "# paper:", "# article:")
+    with pytest.raises(AssertionError, match=r"says paper: None; .*, and its header says duration: None; "):
+        the(project, "experiment/balanced_layers-header")()
+
+
 def test_a_test_that_is_missing_is_named(project):
     (project / "tests" / "test_balance.py").unlink()
     with pytest.raises(AssertionError, match=r"there is no test_balance\.py in tests"):
