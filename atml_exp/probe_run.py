@@ -15,6 +15,7 @@ from torch import Tensor
 from atml_exp.compose import compose, dead_end, parse
 from atml_exp.errors import ConfigError, DamagedRunError
 from atml_exp.job import Job, build_job
+from atml_exp.one_at_a_time import one_at_a_time
 from atml_exp.probe import OPTIMISER, Probe, measure, reason, scalars_and_arrays
 from atml_exp.recorder import Checkpoint
 from atml_exp.runs import Run
@@ -29,6 +30,7 @@ _CHOOSE = ("probe", "hydra.searchpath")
 _CHANGEABLE = ("probe", "device", "trusted_packages", "hydra")
 
 
+@one_at_a_time
 def probe_run(directory: str | Path, overrides: Sequence[str] = ()) -> pd.DataFrame:
     """One row (step, name, value) for each scalar that the chosen probes say of each checkpoint of a run.
 

@@ -3,11 +3,14 @@
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 import atml_exp
+from atml_exp import runner
 from atml_exp.one_at_a_time import one_at_a_time
+from atml_exp.probe_run import probe_run
 from atml_exp.recorder import Checkpoint
 
 JOBS = [
@@ -65,6 +68,26 @@ def test_one_marked_function_runs_at_a_time_and_may_call_another():
     for thread in threads:
         thread.join()
     assert most == [1] * len(threads)
+
+
+@pytest.mark.parametrize(
+    "call", [atml_exp.run, atml_exp.figure, atml_exp.restore, runner.run, runner.groups_to_train, probe_run]
+)
+def test_whoever_trains_or_measures_waits_for_its_turn(call):
+    ended = threading.Event()
+
+    def refused():
+        with suppress(Exception):
+            call(object())  # what can't be trained or measured
+        ended.set()
+
+    @one_at_a_time
+    def meanwhile():
+        threading.Thread(target=refused, daemon=True).start()
+        return ended.wait(0.3)
+
+    assert not meanwhile()
+    assert ended.wait(30)
 
 
 def test_an_error_lets_the_next_one_in():
