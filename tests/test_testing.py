@@ -4,13 +4,14 @@ import importlib
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from atml_exp.errors import ConfigError
 from atml_exp.new_cli import new_project
 from atml_exp.search_path import installed_packages
-from atml_exp.testing import contract_tests, contracts
+from atml_exp.testing import Contract, contract_tests, contracts
 
 
 @pytest.fixture
@@ -119,6 +120,17 @@ def test_a_breach_is_found_and_named(project, breach):
     edit(project, FIGURE, "0it]", "it]")  # a tenth of the steps
     with pytest.raises((AssertionError, ConfigError), match=message):
         the(project, contract)()
+
+
+def test_a_config_that_is_refused_fails_by_its_message_alone(monkeypatch, tmp_path):
+    def refused(tests):
+        raise ConfigError("model.width = 0: allowed: a whole number greater than 0")
+
+    contract = Contract("model/net-runs", refused)
+    monkeypatch.setattr("atml_exp.testing.contracts", lambda *args, **options: [contract])
+    with pytest.raises(pytest.fail.Exception, match=r"^model\.width = 0: allowed") as error:
+        contract_tests("theirs")(contract, tmp_path, monkeypatch, SimpleNamespace(path=tmp_path / "test_x.py"))
+    assert not error.value.pytrace
 
 
 def test_all_that_a_header_lacks_is_named_at_once(project):
