@@ -124,6 +124,8 @@ def _entries_problems(path: str, entries: Any, trusted: Sequence[str]) -> Iterat
         yield f"{path} = {_shown(entries)}: allowed: named entries"
         return
     for name, node in (entries or {}).items():
+        if not re.fullmatch(r"\w[\w-]*", str(name)):  # it becomes the name of files
+            yield f"{path}: the name {str(name)!r}; allowed: letters, digits, _ and -, which doesn't come first"
         yield from _node_problems(f"{path}.{name}", node, trusted)
 
 

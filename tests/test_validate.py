@@ -356,3 +356,23 @@ def test_noise_needs_two_classes_among_the_training_labels():
     recipe = {"_target_": "atml_exp.recipes.train.train", "label_noise": 0.1, "batch_size": 2, "steps": 1}
     with pytest.raises(ConfigError, match=r"label_noise = 0\.1: all training labels are of one class; allowed: 0"):
         check_fit(Dataset("one", split, split, 2), cross_entropy, {}, 2, recipe)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a b", ".hidden", "-x", "a\\b", "a:b"])
+@pytest.mark.parametrize("group", ["probe", "logger"])
+def test_a_name_that_would_be_no_file_is_refused(group, name):
+    config = compose(["probe=[sharpness]"])
+    OmegaConf.set_struct(config, False)
+    config[group] = {name: config.probe.sharpness}
+    with pytest.raises(ConfigError) as error:
+        validate(config)
+    assert f"{group}: the name {name!r}; allowed: letters, digits, _ and -, which doesn't come first" in str(
+        error.value
+    )
+
+
+def test_ordinary_names_of_probes_pass():
+    config = compose(["probe=[sharpness]"])
+    OmegaConf.set_struct(config, False)
+    config.probe = dict.fromkeys(("sharpness-2", "schärfe", "_x", "2nd"), config.probe.sharpness)
+    validate(config)
