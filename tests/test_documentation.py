@@ -189,6 +189,17 @@ def test_a_figure_that_was_made_stands_in_the_gallery_with_its_claims(site: Path
     assert f"1 of the {len(figure_names())} figures is in" in gallery
 
 
+def test_on_a_phone_claims_are_stacked_under_the_headings_of_their_columns() -> None:
+    """The labels that stand in place of the header are the header's, in its order."""
+    code = (SOURCES / "gallery_pages.py").read_text(encoding="utf-8")
+    head = re.search(r'head = "\* - Claim((?:\\n  - \w+)+)"', code)
+    assert head is not None
+    style = (SOURCES / "static" / "site.css").read_text(encoding="utf-8").partition("@media (max-width")[2]
+    labels = re.findall(r'table\.claims td:nth-child\((\d)\)::before \{ content: "(\w+): "', style)
+    assert labels == [(str(k), name) for k, name in enumerate(re.findall(r"- (\w+)", head[1]), start=2)]
+    assert "min-width" not in style
+
+
 def test_identifiers_of_papers_are_well_formed() -> None:
     said = {entry.name: yaml.safe_load(entry.path.read_text(encoding="utf-8")) for entry in catalogue("figure")}
     for name, figure in said.items():
