@@ -78,18 +78,18 @@ def _at_one_ppv(axes: Axes, table: pd.DataFrame, base: np.ndarray) -> None:
 
 
 def claims(table: pd.DataFrame) -> list[Claim]:
-    """The identities, on every model, group and threshold, and what equal PPV and FNR cost."""
+    """Three identities, true of any model by construction, as checks of the code; what equal PPV and FNR cost."""
     return [
         Claim(
             PAPER,
-            r"FPR = p/(1 − p) · (1 − PPV)/PPV · (1 − FNR) at all thresholds (deviation; bound ours)",
+            r"identity: FPR = p/(1 − p) · (1 − PPV)/PPV · (1 − FNR) at all thresholds (rounding; bound ours)",
             by_seed(table, lambda t: _each(t, lambda d: _deviation(d, _at_thresholds))),
             "<=",
             EXACT,
         ),
         Claim(
             PAPER,
-            "the model's own decisions lie on it, by their counts (deviation; bound ours)",
+            "identity: the model's own decisions lie on it, by their counts (rounding; bound ours)",
             by_seed(table, lambda t: _each(t, lambda d: _deviation(d, _at_one_threshold))),
             "<=",
             EXACT,
@@ -103,7 +103,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             "Kleinberg et al. 2016",
-            "scores: (1 − p) E[s|0] = p (1 − E[s|1]) + E[s] − p, so balance needs one p (deviation; bound ours)",
+            "identity: (1 − p) E[s|0] = p (1 − E[s|1]) + E[s] − p, so balance needs one p (rounding; bound ours)",
             by_seed(table, lambda t: _each(t, _balance_deviation)),
             "<=",
             EXACT,
