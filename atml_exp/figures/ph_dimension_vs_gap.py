@@ -115,7 +115,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             TAN,
-            "with $η$ and $B$ fixed no positive link is shown (partial rank correlation; low end of 95 % over seeds)",
+            "with $η$ and $B$ fixed no positive link is shown (partial correlation of ranks; 95 % low end)",
             (_low_end(found),),
             "<=",
             0,
