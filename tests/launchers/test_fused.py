@@ -1,5 +1,6 @@
 """A fused sweep leaves what the same jobs leave one by one; what fails harms nothing else."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -103,7 +104,8 @@ def test_what_fails_is_said_with_its_reason_and_stops_no_other(command, explosiv
     ended = command(*SWEEP, *explosive, FUSED)
     assert ended.code == 1
     assert "sweep of 4 jobs: 2 complete, 2 failed" in ended.out
-    assert ended.out.count("RuntimeError: boom") == 2
+    assert ended.out.count("  failed, 2 jobs: RuntimeError: boom\n") == 1
+    assert len(re.findall(r"(?m)^    .*\+optimiser\.explode=True .*seed=[01]$", ended.out)) == 2
     assert "Traceback" not in ended.err
     again = command(*SWEEP, *explosive, FUSED)
     assert "sweep of 4 jobs: 2 failed, 2 reused" in again.out
@@ -128,5 +130,5 @@ def test_what_fails_before_it_has_a_directory_is_said_too(command, monkeypatch):
 
     monkeypatch.setattr(sitting, "assemble", broken)
     ended = command(*SWEEP, "seed=0,1", FUSED)
-    assert (ended.code, ended.out.count("RuntimeError: no room")) == (1, 2)
+    assert (ended.code, ended.out.count("  failed, 2 jobs: RuntimeError: no room\n")) == (1, 1)
     assert "sweep of 2 jobs: 2 failed" in ended.out
