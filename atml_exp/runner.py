@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from atml_exp.aftermath import draw_report
+from atml_exp.constant_prediction import no_better, warn_of_no_better
 from atml_exp.data_guard import DataChangedError
 from atml_exp.disk import disk_error
 from atml_exp.errors import ConfigError, DiskError, OutOfMemoryError, RunBusyError
@@ -93,6 +94,7 @@ def run(
             names = ", ".join(job.config.logger)
             log.warning("run %s is there already: nothing is sent to %s; force=true trains anew", job.id, names)
     _warn_of_lacking(p for p in pending.values() if p.job.id not in fresh)
+    warn_of_no_better(_no_better(p) for p in pending.values() if p.job.id in fresh - failures.keys())
     return [_result(pending[j.id], failures.get(j.id), reports, reused=j.id not in fresh) for j in jobs]
 
 
@@ -108,6 +110,12 @@ def groups_to_train(
     missing = _missing(pending.values(), retry_failed)
     _warn_of_lacking(p for p in pending.values() if p.entry.finished)
     return [[p.job.config for p in members] for members in _groups(missing, max_replicas)]
+
+
+def _no_better(ended: Pending) -> str:
+    run = Run(ended.entry.directory)
+    trained = run.status == "complete" and run.info.get("steps", 0) > 0
+    return no_better(ended.job.data.train.y, run.final) if trained else ""
 
 
 def _warn_of_lacking(reused: Iterable[Pending]) -> None:
