@@ -223,6 +223,7 @@ def _sealed_info(path: Path) -> dict[str, Any]:
         raise
     if info.get("format_version", 1) not in KNOWN_VERSIONS:
         _refuse_newer(path, data)
+        raise ValueError(f"isn't that of a run: format_version = {str(info['format_version'])[:40]}")
     _check_types(info)
     return info
 
@@ -235,12 +236,12 @@ def _check_types(info: Mapping[str, Any]) -> None:
 
 
 def _refuse_newer(path: Path, data: bytes) -> None:
-    """ConfigError where run.json is of a version that is not known, unless a flipped bit made it so."""
+    """ConfigError where run.json is of a version that is still to come, unless a flipped bit made it so."""
     content = None
     with suppress(ValueError):
         content = json.loads(data)
     version = content.get("format_version", 1) if isinstance(content, dict) else 1
-    if not isinstance(version, int) or version in KNOWN_VERSIONS:
+    if not isinstance(version, int) or version <= FORMAT_VERSION:
         return
     as_ours = data.replace(f'"format_version": {version}'.encode(), f'"format_version": {FORMAT_VERSION}'.encode())
     if sealed_json(json.loads(as_ours)) == as_ours:

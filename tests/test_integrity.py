@@ -25,7 +25,7 @@ from atml_exp.lock import Lock
 from atml_exp.recorder import Checkpoint, RunWriter
 from atml_exp.runner import groups_to_train, run
 from atml_exp.runs import Run
-from atml_exp.seals import log_lines, read_log
+from atml_exp.seals import log_lines, read_log, sealed_json
 from atml_exp.together import conclude_ready
 from atml_exp.validate import validate
 
@@ -481,6 +481,22 @@ def test_a_newer_format_is_refused_by_name_and_not_taken_for_damage(tmp_path, fi
         trained(tmp_path)
     assert directory.exists()
     with pytest.warns(UserWarning, match=r"made by a newer atml_exp: format 3.*; the run is left out"):
+        assert len(atml_exp.load(tmp_path)) == 0
+
+
+@pytest.mark.parametrize("version", [0, -3, "two", None, 1.5])
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_format_that_never_was_is_no_newer_one_but_damage(tmp_path, finished, version, sealed):
+    directory = shutil.copytree(finished, tmp_path / "runs" / finished.name)
+    info = json.loads((directory / "run.json").read_bytes())
+    info["format_version"] = version
+    if sealed:
+        (directory / "run.json").write_bytes(sealed_json(info))
+    else:
+        (directory / "run.json").write_text(json.dumps(info))
+    with pytest.raises(DamagedRunError, match=r"run\.json is damaged"):
+        assert Run(directory).info
+    with pytest.warns(UserWarning, match="the run is left out"):
         assert len(atml_exp.load(tmp_path)) == 0
 
 
