@@ -53,6 +53,7 @@ def _main() -> int:
             return _describe(_compose(arguments))
         if not _only_shows(arguments):
             _preflight(_compose(arguments), arguments.multirun and not _is_fused(arguments))
+            _make_folder(arguments)
         elif arguments.cfg or ((arguments.help or arguments.info) and arguments.overrides):
             _compose(arguments)
         return _hand_over()
@@ -170,6 +171,25 @@ def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
             look_up(c.output_dir, i, force=c.force, later=listed(c.output_dir))
             for c, i in zip(configs, ids, strict=True)
         )
+
+
+def _make_folder(arguments: Any) -> None:
+    """Makes the folder that an override names for what Hydra writes, which would make a traceback of one that can't
+    be. ConfigError.
+    """
+    from atml_exp.compose import parse
+
+    for text, override in parse(arguments.overrides):
+        name = override.value() if override.key_or_group == _folder_key(arguments) else None
+        if isinstance(name, str) and "${" not in name:
+            try:
+                Path(name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"{text}: {error.strerror}; allowed: a folder that can be written") from error
+
+
+def _folder_key(arguments: Any) -> str:
+    return "hydra.sweep.dir" if arguments.multirun else "hydra.run.dir"
 
 
 def _hand_over() -> int:

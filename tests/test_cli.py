@@ -179,6 +179,16 @@ def test_a_job_of_a_sweep_that_fails_does_not_stop_the_others(command, tmp_path,
     assert "+recipe.fails=True: RuntimeError: the net is on fire" in ended.out
 
 
+@pytest.mark.parametrize(
+    "words", [["hydra.run.dir=afile/x"], ["--multirun", "hydra.sweep.dir=afile/x", "seed=0,1"]]
+)
+def test_a_folder_of_hydras_that_cannot_be_is_one_message(command, tmp_path, words):
+    (tmp_path / "afile").touch()
+    message = command(*SMALL, *words).message
+    assert "dir=afile/x: Not a directory; allowed: a folder that can be written" in message
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_a_reason_that_several_jobs_share_is_said_once_in_the_sweeps_table(command, tmp_path, broken):
     (tmp_path / "mine" / "recipe").mkdir(parents=True)
     burning = tmp_path / "mine" / "recipe" / "burning.yaml"
