@@ -228,7 +228,10 @@ def _check_value(key: str, value: Any, choices: Choices) -> None:
         raise ConfigError(f"{key} = null: not a choice; allowed: {allowed}{rest}")
     if isinstance(value, list) and key in GROUPS:
         raise ConfigError(f"{key} = [{','.join(map(str, value))}]: one choice only; allowed: {allowed}")
-    for choice in value if isinstance(value, list) else [value]:
+    names = value if isinstance(value, list) else [value]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"{key} = [{','.join(map(str, names))}]: {twice[0]} is named twice; allowed: each once")
+    for choice in names:
         group, _, name = f"{key}/{choice}".rpartition("/")
         if name not in choices.get(group, ()):
             raise ConfigError(
@@ -242,7 +245,8 @@ def _check_additions(parsed: Sequence[tuple[str, Override]], choices: Choices) -
         key = override.key_or_group
         named = [o.value() for _, o in parsed if o.key_or_group == key and not o.is_delete()]
         if override.is_add() and key in choices and len(named) > 1:
-            joined = ",".join(str(n) for value in named for n in (value if isinstance(value, list) else [value]))
+            names = [str(n) for value in named for n in (value if isinstance(value, list) else [value])]
+            joined = ",".join(dict.fromkeys(names))
             raise ConfigError(f"{text}: {key} is chosen twice; allowed: {key}=[{joined}]")
 
 

@@ -54,6 +54,8 @@ REFUSED = {
         "+dataset/wrapper=subset: dataset/wrapper is chosen twice",
         "dataset/wrapper=[subset,label_noise]",
     ),
+    "the same choice twice": ("probe=[sharpness,sharpness]", "sharpness is named twice", "allowed: each once"),
+    "a corruption twice": ("+dataset/wrapper=[label_noise,label_noise]", "label_noise is named twice"),
     "added to a choice": ("+probe=sharpness", "+probe=sharpness: probe is chosen twice", "probe=[sharpness]"),
     "null for a list": ("probe=null", "probe = null", "or [] for none"),
     "type": ("model.width=wide", "model.width = wide", "a whole number greater than 0"),
