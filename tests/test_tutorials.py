@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "scripts/documentation/tutorials").glob("*.ipynb"))
-SECONDS, KILOBYTES = 120, 400
-"""At most: of processor time, generously, as machines differ; of the file."""
+SECONDS, KILOBYTES, CHARACTERS = 120, 400, 90
+"""At most: of processor time, generously, as machines differ; of the file; of a line of code on a page."""
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("nbclient")
@@ -61,6 +61,12 @@ def test_a_tutorial_is_stored_executed_and_tidy(path, script):
     for cell in code:
         if "plt.subplots" in cell.source:
             assert any("image/png" in o.get("data", {}) for o in cell.outputs), cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_no_line_of_code_is_wider_than_its_page(path):
+    code = [cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    assert [line for source in code for line in source.splitlines() if len(line) > CHARACTERS] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
