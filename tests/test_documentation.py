@@ -22,6 +22,8 @@ from atml_exp.figures.style import new_figure, pdf, png, svg
 from atml_exp.launchers.fused import _options
 from atml_exp.launchers.plugins import register_plugins
 from atml_exp.search_path import configs_directory, register_search_path
+from tests.launchers import cluster_page, test_fused, test_launchers, test_ray
+from tests.sweepers import test_optuna
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "scripts" / "documentation"
@@ -282,13 +284,11 @@ def _check_launching(overrides: list[str]) -> None:
         _options(launcher.over, launcher.over_options)
 
 
-def test_what_the_tests_of_launchers_run_is_on_the_page() -> None:
-    page = (SOURCES / "cluster.md").read_text(encoding="utf-8")
-    run = [
-        text
-        for path in sorted((ROOT / "tests" / "launchers").glob("test_*.py"))
-        for text in re.findall(r'"(\+?hydra[/.][^"{}]+)"', path.read_text(encoding="utf-8"))
-        if not re.search(r"jobli$|\.njobs=|: no such launcher|max_replicas|\.ini_", text)
-    ]
-    assert len(run) > 8
-    assert [text for text in run if text not in page] == []
+def test_the_tests_of_launchers_and_searches_run_the_commands_of_the_page_and_nothing_else() -> None:
+    run = {(test_fused.FUSED,), test_fused.RETRY, test_ray.RAY, test_ray.OVER_RAY, cluster_page.search()}
+    run |= {*test_launchers.JOBS, *test_launchers.POPULATIONS}
+    assert set(cluster_page.search()) <= set(test_optuna.SEARCH)
+    said = re.findall(r"\+?hydra[/.][\w./]+=\w+", cluster_page.PAGE.read_text(encoding="utf-8"))
+    assert len(set(said)) > 12
+    of_tests = {text for command in run for text in command if text.startswith(_LAUNCHING)}
+    assert set(said) == of_tests | cluster_page.NOT_RUN.keys()

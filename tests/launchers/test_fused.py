@@ -10,6 +10,7 @@ import pytest
 from atml_exp import population, runner, sitting
 from atml_exp.optimisers.sgd import SGD
 from atml_exp.runs import Run, find_runs
+from tests.launchers.cluster_page import of_page
 
 SWEEP = (
     "--multirun",
@@ -24,7 +25,7 @@ SWEEP = (
     "progress=false",
     "device=cpu",
 )
-FUSED = "hydra/launcher=fused"
+(FUSED,), RETRY = of_page("fused")
 JOBS = ("seed=0,1,2", "optimiser.learning_rate=0.01,0.1")
 
 
@@ -114,7 +115,7 @@ def test_what_fails_is_said_with_its_reason_and_stops_no_other(command, explosiv
 def test_what_failed_can_be_tried_again(command, explosive, monkeypatch):
     command(*SWEEP, *explosive, FUSED)
     monkeypatch.setattr(sys.modules["user_optimisers"].Explosive, "update", SGD.update)
-    ended = command(*SWEEP, *explosive, FUSED, "hydra.launcher.retry_failed=true")
+    ended = command(*SWEEP, *explosive, *RETRY)
     assert (ended.code, "sweep of 4 jobs: 2 complete, 2 reused" in ended.out) == (0, True)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from atml_exp.launchers import plugins
+from tests.launchers.cluster_page import of_page
 
 
 def slurm_is_up() -> bool:
@@ -19,14 +20,31 @@ def slurm_is_up() -> bool:
 
 
 SLURM = pytest.mark.skipif(not slurm_is_up(), reason="needs a Slurm cluster; `scripts/slurm start` makes one")
-LAUNCHERS = ("joblib", "submitit_local", pytest.param("submitit_slurm", marks=SLURM))
+OTHERS = ("joblib", "submitit_local", "submitit_slurm")
+JOBS = [command for name in OTHERS for command in of_page(name)]
+POPULATIONS = [command for name in OTHERS for command in of_page("fused", over=name)]
+
+
+def each(commands: list[tuple[str, ...]]) -> pytest.MarkDecorator:
+    """As parameter `launcher`, those with Slurm where it is."""
+    return pytest.mark.parametrize(
+        "launcher",
+        [
+            pytest.param(
+                command, id=" ".join(command), marks=SLURM if "submitit_slurm" in " ".join(command) else ()
+            )
+            for command in commands
+        ],
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LAUNCHERS)
-def test_jobs_in_other_processes_leave_the_same_runs(name, atml, sweep, explosive, tmp_path, same_as_one_by_one):
+@each(JOBS)
+def test_jobs_in_other_processes_leave_the_same_runs(
+    launcher, atml, sweep, explosive, tmp_path, same_as_one_by_one
+):
     jobs = (*sweep, *explosive[:-1], "seed=0")
-    ended = atml(*jobs, f"hydra/launcher={name}")
+    ended = atml(*jobs, *launcher)
     assert ended.returncode == 1, ended.stderr
     assert "sweep of 2 jobs: 1 complete, 1 failed" in ended.stdout
     assert ended.stdout.count("RuntimeError: boom") == 1
@@ -35,17 +53,16 @@ def test_jobs_in_other_processes_leave_the_same_runs(name, atml, sweep, explosiv
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LAUNCHERS)
+@each(POPULATIONS)
 def test_populations_in_other_processes_leave_the_same_runs(
-    name, atml, command, sweep, explosive, tmp_path, same_as_one_by_one
+    launcher, atml, command, sweep, explosive, tmp_path, same_as_one_by_one
 ):
-    fused = ("hydra/launcher=fused", f"hydra.launcher.over={name}")
-    ended = atml(*sweep, *explosive, *fused)
+    ended = atml(*sweep, *explosive, *launcher)
     assert ended.returncode == 1, ended.stderr
     assert "sweep of 4 jobs: 2 complete, 2 failed" in ended.stdout
     assert ended.stdout.count("  failed, 2 jobs: RuntimeError: boom\n") == 1
     same_as_one_by_one(tmp_path / "outputs", (*sweep, *explosive))
-    again = command("--multirun", *sweep, *explosive, *fused)
+    again = command("--multirun", *sweep, *explosive, *launcher)
     assert "sweep of 4 jobs: 2 failed, 2 reused" in again.out
     assert "population=" not in again.out  # nothing was sent out
 
@@ -55,13 +72,13 @@ def test_the_death_of_a_worker_is_said_and_the_same_command_finishes_the_rest(
     atml, command, sweep, deadly, tmp_path, same_as_one_by_one
 ):
     """joblib gives up all workers where one dies."""
-    fused = (*sweep, *deadly, "hydra/launcher=fused")
-    ended = atml(*fused, "hydra.launcher.over=joblib", "+hydra.launcher.over_options.n_jobs=2")
+    (over_joblib,) = of_page("fused", over="joblib")
+    ended = atml(*sweep, *deadly, *over_joblib)
     assert ended.returncode == 1
     assert re.search(r"^  failed(, \d+ jobs)?: ", ended.stdout, re.MULTILINE)
     assert "TerminatedWorkerError: A worker process managed by the executor was unexpectedly" in ended.stdout
     assert "Traceback" not in ended.stderr
-    again = command("--multirun", *fused)
+    again = command("--multirun", *sweep, *deadly, "hydra/launcher=fused")
     assert (again.code, "failed" in again.out) == (0, False)
     same_as_one_by_one(tmp_path / "outputs", (*sweep, *deadly))
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from atml_exp.runs import Run, find_runs
 from atml_exp.sweepers.corners import corner_jobs
+from tests.launchers.cluster_page import of_page, search
 
 SEARCH = (
     "--multirun",
@@ -23,11 +24,9 @@ SEARCH = (
     "probe=[]",
     "progress=false",
     "device=cpu",
-    "hydra/sweeper=optuna",
-    "objective=test/loss",
-    "optimiser.learning_rate=tag(log,interval(0.001,1))",
+    *search(),
 )
-FUSED = ("hydra/launcher=fused", "hydra.sweeper.n_jobs=3")
+FUSED = (*of_page("fused")[0], "hydra.sweeper.n_jobs=3")
 
 
 def learning_rates(folder: Path) -> dict[float, Run]:
@@ -43,8 +42,8 @@ def test_the_best_of_n_trials_is_found_and_more_can_be_asked_for(command, tmp_pa
     assert all(0.001 <= rate <= 1 for rate in runs)
     (saved,) = tmp_path.glob("outputs/sweeps/*/*/optimization_results.yaml")
     best = OmegaConf.load(saved)
-    assert best.best_value == min(run.final["test/loss"] for run in runs.values())
-    assert runs[best.best_params["optimiser.learning_rate"]].final["test/loss"] == best.best_value
+    assert best.best_value == min(run.final["test/error"] for run in runs.values())
+    assert runs[best.best_params["optimiser.learning_rate"]].final["test/error"] == best.best_value
     again = command(*SEARCH, *FUSED, "hydra.sweeper.n_trials=4")
     assert "sweep of 1 jobs: 1 complete" in again.out
     assert "4 trials, 4 complete" in again.out
@@ -55,7 +54,7 @@ def test_the_best_of_n_trials_is_found_and_more_can_be_asked_for(command, tmp_pa
 def test_one_at_a_time_each_knows_of_those_before(command, tmp_path):
     ended = command(*SEARCH, "hydra.sweeper.n_trials=2", "hydra.sweeper.direction=maximize", "seed=choice(0,1)")
     assert ended.code == 0, ended.err
-    best = max(run.final["test/loss"] for run in learning_rates(tmp_path).values())
+    best = max(run.final["test/error"] for run in learning_rates(tmp_path).values())
     assert f"best: {best}" in ended.out
 
 
