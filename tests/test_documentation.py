@@ -246,6 +246,29 @@ def test_every_tutorial_is_on_the_map_from_the_lecture() -> None:
     assert len(on_it) == 8
 
 
+def test_every_topic_says_once_what_it_lacks_and_names_there_only_what_there_is() -> None:
+    topics = (SOURCES / "lecture.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    lacks = [re.findall(r"\nNot here\n: (.*?)\n\n", topic, re.DOTALL) for topic in topics]
+    assert [len(said) for said in lacks] == [1] * 8
+    absent = re.compile("|".join(_ABSENT), re.IGNORECASE)
+    assert all(absent.search(said[0]) for said in lacks)
+    names = {name for _, name in OWN}
+    assert [name for name in names if absent.search(name.replace("_", " "))] == []
+
+
+_ABSENT = (
+    "rademacher",
+    "mirror",
+    "dropout",
+    "tangent kernel",
+    "contrastive",
+    "distillation",
+    "counterfactual",
+    "deeplift",
+)
+"""One of each topic's: what is added here, under such a name, goes from the page."""
+
+
 @pytest.mark.parametrize("page", ["lecture.md", "quick_start.md", "cluster.md"])
 def test_every_command_on_a_page_is_one_that_there_is(page: str) -> None:
     every = commands(page)
