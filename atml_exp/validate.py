@@ -4,10 +4,10 @@ import dataclasses
 import errno
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -111,7 +111,7 @@ def _part_problems(key: str, value: Any, trusted: tuple[str, ...]) -> Iterator[s
 def _folder_problems(key: str, folder: str) -> Iterator[str]:
     """A folder that can't be, which the system would say only once it is looked into. One that isn't there may."""
     try:
-        os.stat(os.path.join(folder, "runs"))
+        (Path(folder) / "runs").stat()
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP):
             shown = folder if len(folder) < 100 else f"{folder[:50]}…{folder[-50:]}"
