@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -267,7 +267,7 @@ def _about(
         "title": spec.title,
         "topic": spec.topic,
         "text": " ".join(spec.text.split()),
-        "papers": [{"citation": p.citation, "doi": p.doi} for p in spec.papers],
+        "papers": [{key: text for key, text in asdict(p).items() if text is not None} for p in spec.papers],
         "command": command,
         "scale": scale,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

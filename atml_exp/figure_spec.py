@@ -1,6 +1,7 @@
 """What `configs/figure/NAME.yaml` says: what a figure shows, and the sweeps that it is drawn from."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -18,14 +19,20 @@ __all__ = ["SCALES", "FigureSpec", "Paper", "figure_names", "figure_spec", "over
 Overrides = list[str | list[str]]
 """Overrides; a list among them is one of several alternatives, for axes that go together."""
 SCALES = ("smoke", "laptop", "full")
+_ADDRESSES = {
+    "doi": (r"10\.\d{4,9}/\S+", "10.1162/neco.1992.4.1.1"),
+    "url": (r"https?://[^\s/<>]+\.[^\s<>]+", "https://www.jmlr.org/papers/v19/18-188.html"),
+}
+"""Where a paper can be found: the pattern of each, and an example."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A reference; doi without the resolver's address."""
+    """A reference and where it is: doi without the resolver's address, or url where it has no DOI."""
 
     citation: Name
-    doi: Name
+    doi: Name | None = None
+    url: Name | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,7 @@ def figure_spec(name: str, config_dirs: Sequence[str] = ()) -> FigureSpec:
     except ValidationError as error:
         raise ConfigError(f"figure {name}: {_said(error)}") from error
     check_target(spec.module)
+    _check_papers(name, node["papers"])
     _check_sweeps(name, spec)
     return spec
 
@@ -106,6 +114,25 @@ def figure_spec(name: str, config_dirs: Sequence[str] = ()) -> FigureSpec:
 def _said(error: ValidationError) -> str:
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _check_papers(name: str, papers: Sequence[Mapping[str, str | None]]) -> None:
+    """ConfigError unless each is a Paper with one of doi and url, which is well formed."""
+    known = [f.name for f in fields(Paper)]
+    for number, paper in enumerate(papers):
+        where = f"figure {name}: papers.{number}"
+        if unknown := [key for key in paper if key not in known]:
+            raise ConfigError(
+                f"{where}: no key {unknown[0]!r}; allowed: {', '.join(known)}{nearest(unknown[0], known)}"
+            )
+        given = {key: text for key in _ADDRESSES if (text := paper.get(key)) is not None}
+        if len(given) != 1:
+            found = "both doi and url" if given else "neither doi nor url"
+            raise ConfigError(f"{where}: {paper['citation']}: {found}; allowed: doi, or url where there is no DOI")
+        for key, text in given.items():
+            pattern, example = _ADDRESSES[key]
+            if not re.fullmatch(pattern, text):
+                raise ConfigError(f"{where}.{key} = {text}: allowed: such as {example}")
 
 
 def _check_sweeps(name: str, spec: FigureSpec) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from atml_exp import figure_cli, figure_make
 from atml_exp.figure_make import Made, Outcome, figure_jobs, make, num_missing
-from atml_exp.figure_spec import FigureSpec, figure_names, figure_spec
+from atml_exp.figure_spec import FigureSpec, Paper, figure_names, figure_spec
 from atml_exp.figures.claim import Claim
 
 MODULE = """
@@ -41,7 +41,7 @@ def spec(tmp_path: Path, monkeypatch) -> FigureSpec:
         title="Loss",
         topic="ML basics",
         text="It falls.",
-        papers=[],
+        papers=[Paper("A", doi="10.1000/x"), Paper("B", url="https://jmlr.org/b")],
         module="my_figure",
         base=["dataset=two_moons", "model.width=4", "probe=[]", "progress=false", "device=cpu", "seed=0,1"],
         sweeps={"a": ["recipe.steps=3"], "b": ["recipe.steps=4", "seed=0"]},
@@ -81,6 +81,10 @@ def test_it_leaves_picture_data_and_claims(spec):
     about = json.loads((made.folder / "figure.json").read_text())
     assert (about["num_runs"], about["seeds"], about["scale"]) == (3, [0, 1], "smoke")
     assert about["command"] == "atml-figures make loss scale=smoke"
+    assert about["papers"] == [
+        {"citation": "A", "doi": "10.1000/x"},
+        {"citation": "B", "url": "https://jmlr.org/b"},
+    ]
     (claim,) = json.loads((made.folder / "claims.json").read_text())
     assert {"paper", "statement", "measured", "spread", "threshold", "holds"} <= claim.keys()
 

@@ -4,7 +4,7 @@ import pytest
 
 from atml_exp.compose import compose_each
 from atml_exp.errors import ConfigError
-from atml_exp.figure_spec import FigureSpec, figure_names, figure_spec
+from atml_exp.figure_spec import FigureSpec, Paper, figure_names, figure_spec
 from atml_exp.validate import validate
 
 TEXT = {
@@ -82,18 +82,54 @@ BROKEN = [
     ("scales: {medium: {}}", "scales"),
     ("scales: {smoke: {c: [seed=0]}}", r"scales.smoke.c: no such sweep; allowed: base, a"),
     ("module: os.path", "not in a trusted package"),
+    ("papers: {citation: A}", "papers: Input should be a valid list"),
+    ("papers: [{doi: 10.1000/x}]", "papers.0.citation: Field required"),
+    ("papers: [{citation: A, doi: 10.1000}]", "papers.0.doi: Input should be a valid string"),
+    (
+        "papers: [{citation: A, dio: 10.1000/x}]",
+        "papers.0: no key 'dio'; allowed: citation, doi, url; did you mean",
+    ),
+    (
+        "papers: [{citation: A, doi: 10.1000/x}, {citation: B}]",
+        "papers.1: B: neither doi nor url; allowed: doi, or",
+    ),
+    ("papers: [{citation: A, doi: null}]", "papers.0: A: neither doi nor url"),
+    (
+        "papers: [{citation: A, doi: 10.1000/x, url: 'https://x.org'}]",
+        "papers.0: A: both doi and url; allowed",
+    ),
+    (
+        "papers: [{citation: A, doi: 'https://doi.org/10.1000/x'}]",
+        "papers.0.doi = https://doi.org/10.1000/x: all",
+    ),
+    (
+        "papers: [{citation: A, url: 'javascript:alert(1)'}]",
+        r"papers.0.url = javascript:alert\(1\): allowed",
+    ),
+    ("papers: [{citation: A, url: jmlr.org/papers}]", "papers.0.url = jmlr.org/papers: allowed: such as https://"),
 ]
+
+
+def written(folder: Path, **changes: str) -> FigureSpec:
+    """The figure `mine`, whose YAML says TEXT but for some keys."""
+    lines = {key: str(value) for key, value in TEXT.items()} | {"sweeps": "{a: [seed=0]}", "scales": "{}"} | changes
+    (folder / "figure").mkdir()
+    (folder / "figure" / "mine.yaml").write_text("\n".join(f"{key}: {text}" for key, text in lines.items()))
+    return figure_spec("mine", [str(folder)])
+
+
+def test_a_paper_has_a_doi_or_an_address(tmp_path: Path):
+    mine = written(
+        tmp_path, papers="[{citation: A, doi: 10.1000/x}, {citation: B, url: 'https://jmlr.org/b?c=(d)'}]"
+    )
+    assert mine.papers == [Paper("A", doi="10.1000/x"), Paper("B", url="https://jmlr.org/b?c=(d)")]
 
 
 @pytest.mark.parametrize(("line", "message"), BROKEN)
 def test_what_is_wrong_with_a_yaml_is_said(line, message, tmp_path: Path):
-    folder = tmp_path / "figure"
-    folder.mkdir()
-    lines = {k: f"{k}: {v}" for k, v in TEXT.items()} | {"sweeps": "sweeps: {a: [seed=0]}", "scales": "scales: {}"}
-    key = line.partition(":")[0]
-    (folder / "mine.yaml").write_text("\n".join([*(v for k, v in lines.items() if k != key), line]))
+    key, _, text = line.partition(": ")
     with pytest.raises(ConfigError, match=message):
-        figure_spec("mine", [str(tmp_path)])
+        written(tmp_path, **{key: text})
 
 
 @pytest.mark.parametrize("name", figure_names())

@@ -58,10 +58,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Paper:
-    """A reference; doi without the resolver's address."""
+    """A reference and where it is: doi without the resolver's address, or url where it has no DOI."""
 
     citation: str
     doi: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from itertools import groupby
 from urllib.parse import quote
 
 from atml_exp.figures.claim import with_spread
-from atml_exp.gallery.folder import KINDS, Claim, Folder
+from atml_exp.gallery.folder import KINDS, Claim, Folder, Paper
 from atml_exp.pictures.recorded import number
 from atml_exp.typeset import cite, typeset
 
@@ -225,7 +225,7 @@ def _files(figure: Folder) -> str:
 
 def _again(figure: Folder) -> str:
     about = figure.about
-    papers = "".join(f"<li>{cite(p.citation, p.doi) if p.doi else escape(p.citation)}</li>" for p in about.papers)
+    papers = "".join(f"<li>{_paper(paper)}</li>" for paper in about.papers)
     versions = " · ".join(f"{escape(k)} {escape(str(v))}" for k, v in about.versions.items() if v)
     return f"""<div class="again">
 <div><h4>Make it again</h4>
@@ -233,6 +233,15 @@ def _again(figure: Folder) -> str:
 {f"<details><summary>Versions it was made with</summary><p>{versions}</p></details>" if versions else ""}</div>
 {f"<div><h4>Read on</h4><ul>{papers}</ul></div>" if papers else ""}
 </div>"""
+
+
+def _paper(paper: Paper) -> str:
+    """Its citation with a link to where it is, unless following that could run something, as `javascript:` does."""
+    if paper.doi:
+        return cite(paper.citation, paper.doi)
+    if paper.url.startswith(("https://", "http://")):
+        return f'<a href="{escape(paper.url)}">{escape(paper.citation)}</a>'
+    return escape(paper.citation)
 
 
 # Claims

@@ -74,6 +74,13 @@ def test_a_figure_has_all_its_parts(make_figure: Callable[..., Path], html: Call
     assert "https://doi.org/10.48550/arXiv.2103.00065" in found.all("href")
 
 
+def test_a_paper_without_doi_links_to_its_address(
+    make_figure: Callable[..., Path], html: Callable[[], str]
+) -> None:
+    make_figure(papers=[{"citation": "Johnson & Zhang (2013)", "url": "https://papers.nips.cc/a?b&c"}])
+    assert '<li><a href="https://papers.nips.cc/a?b&amp;c">Johnson &amp; Zhang (2013)</a></li>' in html()
+
+
 def test_formulas_are_mathml(make_figure: Callable[..., Path], html: Callable[[], str]) -> None:
     make_figure()
     assert html().count("<math>") == 3
@@ -131,6 +138,7 @@ def test_what_files_say_is_escaped(
 ) -> None:
     texts = dict.fromkeys(("title", "topic", "text", "command", "scale", "created"), EVIL)
     papers = [{"citation": EVIL, "doi": EVIL + '" onclick="alert(1)'}, {"citation": EVIL, "doi": ""}]
+    papers += [{"citation": EVIL, "url": url} for url in (f'https://x"onclick="{EVIL}', "javascript:alert(1)")]
     evil = claim(**dict.fromkeys(("paper", "statement", "unit", "reason"), EVIL))
     make_figure(
         "<script>'\"&", claims=[evil, {**evil, "measured": None}], papers=papers, versions={EVIL: EVIL}, **texts
@@ -143,6 +151,7 @@ def test_what_files_say_is_escaped(
     assert not {"script", "u"} & {t for t, _ in found.tags}
     assert all(source != "x" for source in found.all("src"))
     assert not [a for _, a in found.tags if any(key.startswith("on") for key in a)]
+    assert not [link for link in found.all("href") if link.startswith("javascript:")]
 
 
 @pytest.mark.parametrize(
