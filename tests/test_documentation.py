@@ -11,13 +11,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
 from atml_exp.catalogue import KINDS, catalogue
 from atml_exp.compose import compose, sweep_jobs
-from atml_exp.figure_spec import SCALES, figure_names
+from atml_exp.figure_spec import SCALES, figure_names, figure_spec
 from atml_exp.figures.style import new_figure, pdf, png, svg
 from atml_exp.launchers.fused import _options
 from atml_exp.launchers.plugins import register_plugins
@@ -182,6 +181,20 @@ def test_a_concepts_page_says_what_it_is_how_to_use_it_and_where_to_go(site: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", figure_names()[::8])
+def test_a_concepts_page_names_the_figures_that_have_it_by_default_too(name: str, pages, site: Path) -> None:
+    """As Hydra composes a job of theirs; among them what only a default or an experiment chooses."""
+    own = figure_spec(name)
+    _, job = own.jobs("smoke")[0]
+    register_search_path()
+    with initialize_config_dir(str(configs_directory()), version_base="1.3"):
+        choices = hydra_compose("config", job, return_hydra_config=True).hydra.runtime.choices
+    for group in ("dataset", "model", "loss", "optimiser", "recipe"):
+        links = pages[site / "concepts" / group / f"{choices[group]}.html"].links
+        assert f"../figure/{name}.html" in links, (group, choices[group])
+
+
+@pytest.mark.slow
 def test_a_figure_that_was_made_stands_in_the_gallery_with_its_claims(site: Path) -> None:
     page = (site / "concepts/figure/edge_of_stability.html").read_text(encoding="utf-8")
     assert "1.8 ± 1.0 %" in re.sub(r"<[^>]+>|\s+", " ", page).replace("  ", " ")
@@ -202,11 +215,15 @@ def test_on_a_phone_claims_are_stacked_under_the_headings_of_their_columns() -> 
     assert "min-width" not in style
 
 
-def test_identifiers_of_papers_are_well_formed() -> None:
-    said = {entry.name: yaml.safe_load(entry.path.read_text(encoding="utf-8")) for entry in catalogue("figure")}
-    for name, figure in said.items():
-        for paper in figure["papers"]:
-            assert re.fullmatch(r"10\.\d{4,9}/\S+", paper["doi"]), f"{name}: {paper['doi']}"
+def test_the_page_of_a_figure_links_to_its_papers(pages: dict[Path, Page], site: Path) -> None:
+    links = set()
+    for entry in catalogue("figure"):
+        found = pages[site / "concepts" / "figure" / f"{entry.name}.html"]
+        for paper in figure_spec(entry.name).papers:
+            address = f"https://doi.org/{paper.doi}" if paper.doi else paper.url
+            assert address in found.links, entry.name
+            links.add(address)
+    assert [link for link in links if not link.startswith("https://doi.org/10.")]
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:

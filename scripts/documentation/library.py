@@ -1,13 +1,13 @@
 """What the pages are made from: the choices in configs/, the code behind them, and how they are connected."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
+from composed import composed, jobs_of
 from roles import GROUPS
 from source import Module, Thing, modules
 
@@ -64,18 +64,6 @@ class Choice:
                 fields[name] += f"\n{line[1:].strip()}"
         return fields
 
-    @cached_property
-    def uses(self) -> frozenset[tuple[str, str]]:
-        """(group, name) of each choice that its overrides make; what it changes with options is among them."""
-        return frozenset(_uses(self.text))
-
-
-def _uses(text: str) -> Iterator[tuple[str, str]]:
-    groups = "|".join(sorted(GROUPS.values(), key=len, reverse=True))
-    for found in re.finditer(rf"(?<![\w.])({groups})(?:=|: )(\[[^\]]*\]|[\w,]+)", text):
-        for name in found[2].strip("[]").split(","):
-            yield found[1], name.strip()
-
 
 class Library:
     """The repository at `root`."""
@@ -122,9 +110,25 @@ class Library:
         module = self.module_of(choice)
         return module.things.get(choice.targets[0].rpartition(".")[2]) if module else None
 
+    @cached_property
+    def used(self) -> dict[Choice, list[Choice]]:
+        """What the runs of each figure, at some scale, and of each experiment are made of; by group and name."""
+        jobs = {choice: {(f"experiment={choice.name}",)} for choice in self.group("experiment")}
+        groups = {group for group, _ in self.choices}
+        jobs |= {choice: jobs_of(choice.said, groups) for choice in self.group("figure")}
+        found = composed(frozenset().union(*jobs.values()))
+        return {
+            choice: [
+                self.choices[key]
+                for key in sorted(frozenset().union(*map(found.__getitem__, own)))
+                if key in self.choices and key != (choice.group, choice.name)
+            ]
+            for choice, own in jobs.items()
+        }
+
     def used_by(self, choice: Choice, group: str) -> list[Choice]:
-        """The figures or experiments that choose it."""
-        return [other for other in self.group(group) if (choice.group, choice.name) in other.uses]
+        """The figures or experiments whose runs have it, chosen by them or by default."""
+        return [other for other in self.group(group) if choice in self.used[other]]
 
     def related(self, choice: Choice) -> list[Choice]:
         """Concepts of the same module, and those whose functions its docstring names."""

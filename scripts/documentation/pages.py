@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from docstrings import escaped, prose, to_myst
 from formulas import formulas_in, from_prose
@@ -99,7 +100,9 @@ def _figure(choice: Choice, made: Folder | None, target: Path) -> Iterator[str]:
 
 
 def _paper(paper: Mapping[str, str]) -> str:
-    return f"- {escaped(paper['citation'])}. [doi:{escaped(paper['doi'])}](https://doi.org/{paper['doi']})"
+    if doi := paper.get("doi"):
+        return f"- {escaped(paper['citation'])}. [doi:{escaped(doi)}](https://doi.org/{doi})"
+    return f"- {escaped(paper['citation'])}. [{escaped(urlsplit(paper['url']).netloc)}](<{paper['url']}>)"
 
 
 def _without_header(choice: Choice) -> str:
@@ -117,8 +120,7 @@ def _connections(library: Library, choice: Choice) -> Iterator[str]:
     for label, group in (("Figures that use it", "figure"), ("Experiments that use it", "experiment")):
         if choice.group != group and (others := library.used_by(choice, group)):
             lines.append(f"{label}\n: {_links(others)}")
-    used = [library.choices[key] for key in sorted(choice.uses) if key in library.choices]
-    if used and choice.group in ("figure", "experiment"):
+    if used := library.used.get(choice):
         by_group = groupby(used, key=lambda c: c.group)
         lines += [f"{TITLES[group][0]}\n: {_links(list(several))}" for group, several in by_group]
     if related := library.related(choice):
