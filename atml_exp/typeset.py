@@ -14,6 +14,7 @@ _TOKEN = re.compile(r"\\text\{[^{}]*\}|\\[a-zA-Z]+|\\[{}]|\d+(?:\.\d+)?|\s+|.", 
 _ACCENTS = {r"\hat": "^", r"\bar": "¯", r"\tilde": "~"}
 _HAT = "\u0302"  # the combining circumflex of a letter such as m̂
 _DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789" * 2)
+_NO_BREAK_SPACE = "\u00a0"
 _FUNCTIONS = frozenset({"log", "exp", "max", "min", "tr", "std", "mean", "cos", "dim"})
 
 
@@ -136,8 +137,16 @@ def _command(name: str, tokens: list[str]) -> str:
     if name in _ACCENTS:
         return _hat(_element(tokens), _ACCENTS[name])
     if name.startswith(r"\text{"):
-        return f"<mtext>{escape(name[6:-1])}</mtext>"
+        return f"<mtext>{_with_outer_spaces(escape(name[6:-1]))}</mtext>"
     raise ValueError(f"formula has {name}; known: \\frac, \\sqrt, \\text, {', '.join(_ACCENTS)}")
+
+
+def _with_outer_spaces(text: str) -> str:
+    """Spaces at its ends as such that MathML doesn't trim."""
+    bare = text.strip(" ")
+    before = len(text) - len(text.lstrip(" "))
+    after = len(text) - before - len(bare) if bare else 0
+    return _NO_BREAK_SPACE * before + bare + _NO_BREAK_SPACE * after
 
 
 def _hat(base: str, accent: str = "^") -> str:

@@ -22,6 +22,12 @@ def test_unicode_digits_become_scripts_and_hats_go_over_letters() -> None:
     assert math("m̂").startswith('<math><mover accent="true"><mi>m</mi>')
 
 
+def test_spaces_round_text_are_such_as_mathml_keeps() -> None:
+    assert "<mtext>\u00a0with x in\u00a0</mtext>" in math(r"a\text{ with x in }b")
+    assert "<mtext>\u00a0</mtext>" in math(r"a\text{ }b")
+    assert "<mtext>if</mtext>" in math(r"a\text{if}b")
+
+
 @pytest.mark.parametrize(
     ("formula", "message"),
     [
