@@ -38,7 +38,7 @@ COMMON = (
     "probe=[trajectory]", "probe.trajectory.start=0it", "probe.trajectory.every=2it", "progress=false",
 )  # fmt: skip
 KILLS = ("recipe.steps=100", "checkpoint.keep=40it", f"checkpoint.interval={INTERVAL}")
-WRITES = ("recipe.steps=3", "checkpoint.keep=2it", "checkpoint.interval=0")
+WRITES = ("recipe.steps=3", "optimiser.learning_rate=0.5", "checkpoint.keep=2it", "checkpoint.interval=0")
 JOBS = {"run": [()], "fused": [("seed=0",), ("seed=1",), ("seed=2", "optimiser.learning_rate=1e9")]}
 """The last one diverges."""
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
