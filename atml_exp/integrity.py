@@ -20,6 +20,7 @@ from typing import Any
 from atml_exp.errors import ConfigError, DamagedRunError
 from atml_exp.files import write_atomically
 from atml_exp.seals import digest, read_log, seal, sealed_json, tensors_metadata, unsealed_json
+from atml_exp.signals import deferred
 
 __all__ = [
     "FINISHED",
@@ -196,7 +197,8 @@ def refuse_damaged(directory: Path) -> None:
 def reading(path: Path) -> Iterator[None]:
     """Within it, whatever says that a file can't be read as what it should be is a DamagedRunError."""
     try:
-        yield
+        with deferred():  # torch would take Ctrl-C for a file that it can't read
+            yield
     except ConfigError:
         raise
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-__all__ = ["Stopped", "stopping", "until_stopped"]
+__all__ = ["Stopped", "deferred", "stopping", "until_stopped"]
 
 NAMES = ("SIGTERM", "SIGHUP")
 
@@ -39,6 +39,28 @@ def stopping() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Within it nothing stops the main thread: the first signal that would acts at the end.
+
+    For a few milliseconds in code of other languages, which may take the exception for an error of its own.
+    """
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        known = [getattr(signal, name) for name in ("SIGINT", *NAMES) if hasattr(signal, name)]
+        before = {n: signal.getsignal(n) for n in known if callable(signal.getsignal(n))}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            before[came[0]](came[0], None)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from torch.utils._python_dispatch import _disable_current_modes
 
 from atml_exp.aftermath import show
 from atml_exp.build import instantiate
@@ -116,7 +117,8 @@ def _follow(
         with observer:
             recipe(bench, population)
     except KeyboardInterrupt:
-        observer.checkpoint()
+        with _disable_current_modes():  # it may have come while the step was traced
+            observer.checkpoint()
         for r in recordings:
             r.writer.interrupt()
         step = observer.latest_step

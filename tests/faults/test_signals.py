@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from atml_exp import figure_cli
-from atml_exp.signals import Stopped, stopping, until_stopped
+from atml_exp.integrity import reading
+from atml_exp.signals import Stopped, deferred, stopping, until_stopped
 
 NUMBERS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -130,3 +131,31 @@ def stack():
     import traceback
 
     return traceback.extract_stack()
+
+
+def test_a_signal_that_is_deferred_acts_at_the_end_and_only_then():
+    reached = []
+
+    def interrupted():
+        with deferred():
+            signal.raise_signal(signal.SIGINT)
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert reached == [True]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_file_is_not_called_damaged_since_reading_it_was_interrupted(tmp_path):
+    """As torch does where Ctrl-C comes while it makes a tensor: it takes the exception for an error of its own."""
+
+    def interrupted():
+        with reading(tmp_path / "resume.safetensors"):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise TypeError("could not determine the shape") from None
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
