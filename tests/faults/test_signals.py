@@ -17,6 +17,7 @@ NUMBERS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 def not_ignored():
     """Whatever started the tests, nohup for instance, may ignore a signal."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in NUMBERS}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
