@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from atml_exp.signals import deferred
+
 __all__ = [
     "json_text",
     "write_arrays",
@@ -26,11 +28,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """`write(temporary)` beside `path`, then renamed onto it: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")  # made with the user's own permissions
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with deferred():
+        try:
+            write(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

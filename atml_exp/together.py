@@ -16,6 +16,7 @@ from typing import Any
 from atml_exp.errors import DamagedRunError
 from atml_exp.integrity import FINISHED, FORMER, LOG, READY, RESUME, read_info, read_ready, reading, write_sealed
 from atml_exp.seals import tensors_metadata
+from atml_exp.signals import deferred
 
 __all__ = ["clean_up", "conclude_ready", "keep_former", "resume_file", "settle", "step_of"]
 
@@ -107,6 +108,7 @@ def _status(directory: Path) -> str:
         return ""
 
 
+@deferred()
 def clean_up(directory: Path) -> None:
     """Removes what served only a resume; the log of metrics last: where it is left, this was cut off."""
     shutil.rmtree(directory / "arrays" / "chunks", ignore_errors=True)

@@ -30,7 +30,7 @@ from atml_exp.errors import SAID, exit_code
 from atml_exp.observer import Observer
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import find_runs
-from atml_exp.signals import until_stopped
+from atml_exp.signals import deferred, until_stopped
 
 INTERVAL = 0.02
 COMMON = (
@@ -74,8 +74,9 @@ def watch():
     reach, tick, checkpoint, leave = Observer._reach, Observer.tick, Observer.checkpoint, Observer.__exit__
 
     def reached(self, state):
-        reach(self, state)
-        SHARED.reached, SHARED.phase = self.latest_step, 1
+        with deferred():  # what is noted is what was reached
+            reach(self, state)
+            SHARED.reached, SHARED.phase = self.latest_step, 1
 
     def ticked(self, state):
         SHARED.before_at, SHARED.ticked_at = SHARED.ticked_at, time.monotonic()

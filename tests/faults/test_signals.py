@@ -1,14 +1,17 @@
 """What else than Ctrl-C stops a command does what Ctrl-C does, in the main thread of a command and nowhere else."""
 
 import os
+import shutil
 import signal
 import threading
 
 import pytest
 
 from atml_exp import figure_cli
-from atml_exp.integrity import reading
+from atml_exp.files import write_atomically
+from atml_exp.integrity import LOG, reading
 from atml_exp.signals import Stopped, deferred, stopping, until_stopped
+from atml_exp.together import clean_up
 
 NUMBERS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -160,3 +163,25 @@ def test_a_file_is_not_called_damaged_since_reading_it_was_interrupted(tmp_path)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+
+
+def test_a_file_is_whole_although_writing_it_was_interrupted(tmp_path):
+    path = tmp_path / "metrics.parquet"
+
+    def write(temporary):
+        signal.raise_signal(signal.SIGINT)
+        temporary.write_bytes(b"all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, write)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"all of it"
+
+
+def test_what_served_a_resume_is_gone_although_that_was_interrupted(tmp_path, monkeypatch):
+    """Within shutil.rmtree, as of Python 3.11, Ctrl-C may come out as an OSError."""
+    (tmp_path / LOG).touch()
+    monkeypatch.setattr(shutil, "rmtree", lambda *words, **options: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        clean_up(tmp_path)
+    assert list(tmp_path.iterdir()) == []
