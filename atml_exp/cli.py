@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "task"]
 
+_COMPLETION = ("install=", "uninstall=", "query=")
+"""What `--shell-completion` is asked for."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code.
@@ -90,9 +93,6 @@ def _hydras(arguments: Any) -> list[str]:
             "--experimental-rerun: reads a pickle, which can run any code; allowed: the same overrides"
         )
     return options_first(options, [] if options["hydra_help"] else arguments.overrides)
-
-
-_COMPLETION = ("install=", "uninstall=", "query=")
 
 
 def _describe(configs: Sequence[DictConfig]) -> int:

@@ -83,7 +83,7 @@ class Observer:
         self._keep, self._interval, self._show = keep, interval, show
         self._saved = time.monotonic()
         self._numbers: dict[str, float] = {}
-        self._guard: DataGuard | None = None
+        self._guard = DataGuard([r.data for r in recordings])
         self._is_state_read = any(p.reads == OPTIMISER for p in probes.values())
         self._progress: Display | None = None
         self._displays = ExitStack()
@@ -109,7 +109,6 @@ class Observer:
         off. steps_per_epoch: of each replica; where they differ, nothing may be scheduled by epochs.
         evaluate_every: how often loss and error are measured. measured: False: nothing is, and nothing is kept.
         """
-        self._guard = self._guard or DataGuard([r.data for r in self.recordings])
         population, ended = self._stages.enter(population, total)
         self.total = self._stages.recorded(total)
         for recording, steps in zip(self.recordings, steps_per_epoch, strict=True):
@@ -126,7 +125,7 @@ class Observer:
 
     def end(self, population: Population) -> None:
         """After the last step of a training. DataChangedError where the data aren't what they were at its start."""
-        self._compare_data()
+        self._guard.compare(self.latest_step)
         self._stages.leave(population)
 
     def observe(self, population: Population, learning_rate: Any) -> None:
@@ -150,8 +149,7 @@ class Observer:
     def tick(self, population: Population) -> None:
         """After each step: a checkpoint where the last one is older than the interval."""
         self._reach(population)
-        if self._guard is not None:
-            self._guard.trained()
+        self._guard.trained()
         if time.monotonic() - self._saved >= self._interval:
             self.checkpoint()
 
@@ -163,7 +161,7 @@ class Observer:
         population = self.latest
         if population is None:
             return
-        self._compare_data()
+        self._guard.compare(self.latest_step)
         self._stages.write()
         together = self.together
         for r, recording in enumerate(self.recordings):
@@ -177,10 +175,6 @@ class Observer:
         for recording in self.recordings:
             recording.writer.forget_former()
         self._saved = time.monotonic()
-
-    def _compare_data(self) -> None:
-        if self._guard is not None:
-            self._guard.compare(self.latest_step)
 
     @property
     def together(self) -> list[str]:
@@ -196,8 +190,7 @@ class Observer:
         return all(r.diverged_at is not None for r in self.recordings)
 
     def _measure(self, names: list[str], population: Population, learning_rate: Any) -> None:
-        if self._guard is not None:
-            self._guard.will_measure(names, self.latest_step)
+        self._guard.will_measure(names, self.latest_step)
         finite = population.finite()
         going = [r for r, recording in enumerate(self.recordings) if recording.diverged_at is None]
         together = self._together(names, population, [r for r in going if finite[r]])
@@ -247,13 +240,9 @@ class Observer:
         except DataChangedError as error:
             raise changed([who], "in place", step, step) from error
         except Exception:
-            self._was_near(name, who)
+            self._guard.was_near(name, who, step)
             raise
-        self._was_near(name, who)
-
-    def _was_near(self, name: str, who: str) -> None:
-        if self._guard is not None:
-            self._guard.was_near(name, who, self.latest_step)
+        self._guard.was_near(name, who, step)
 
     def _measure_replica(
         self,
