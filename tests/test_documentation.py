@@ -181,6 +181,17 @@ def test_a_concepts_page_says_what_it_is_how_to_use_it_and_where_to_go(site: Pat
 
 
 @pytest.mark.slow
+def test_only_tables_of_claims_get_the_labels_of_claims(site: Path) -> None:
+    tables = [
+        (path.name, table)
+        for path in sorted(site.rglob("*.html"))
+        for table in re.findall(r'<table class="[^"]*\bclaims\b.*?</thead>', path.read_text(encoding="utf-8"), re.S)
+    ]
+    assert tables
+    assert [name for name, table in tables if "<p>Claim</p>" not in table] == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", figure_names()[::8])
 def test_a_concepts_page_names_the_figures_that_have_it_by_default_too(name: str, pages, site: Path) -> None:
     """As Hydra composes a job of theirs; among them what only a default or an experiment chooses."""
