@@ -75,7 +75,7 @@ def printing() -> Iterator[Outlet | None]:
 def _lasting(stream: TextIO | None, original: TextIO | None) -> tuple[Outlet | None, TextIO]:
     """What is to stand for a stream of the process."""
     if stream is None:
-        return None, open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115: for as long as the process runs
+        return None, open(os.devnull, "w", encoding="utf-8")  # open as long as the process runs
     if stream is not original or not isinstance(stream, io.TextIOWrapper):
         return None, stream
     with suppress(OSError):

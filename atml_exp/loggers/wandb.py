@@ -38,7 +38,8 @@ class WandbLogger:
         stays in the run directory for `wandb sync`.
 
     A run that goes on after an interruption keeps its wandb id, which it finds in its directory. Neither
-    source code nor git state, console output or environment is sent.
+    source code nor git state, console output or environment is sent; nor, unless the environment variable
+    WANDB_ERROR_REPORTING asks for it, what wandb tells its makers of its own errors and speed.
     """
 
     def __init__(
@@ -58,6 +59,9 @@ class WandbLogger:
     def start(self, run: RunStart) -> None:
         import wandb
 
+        # wandb asks this variable, not its settings, and goes on asking: so it stays. Its reporting also leaves
+        # two threads behind for each run.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         previous = _previous_id(run.directory)
         self._run = wandb.init(
             project=self.project,

@@ -5,6 +5,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -187,6 +188,26 @@ def test_a_server_that_never_answers_costs_the_timeout_and_a_warning(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_wandb_tells_its_makers_nothing(mode, tmp_path, monkeypatch, silent_server):
+    """Left alone, its threads ask the server once a minute whether it takes reports, even of an offline run."""
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    before = set(threading.enumerate())
+    guarded = Guarded(WandbLogger(mode=mode, timeout=1))
+    guarded.start(RunStart("a1", tmp_path / "run", {}))
+    guarded.finish("complete")
+    assert not [thread.name for thread in set(threading.enumerate()) - before if "Otel" in thread.name]
+    assert module.os.environ["WANDB_ERROR_REPORTING"] == "false"
+
+
+def test_what_the_user_says_of_reporting_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "true")
+    logger = WandbLogger()
+    logger.start(RunStart("a1", tmp_path / "run", {}))
+    logger.finish("complete")
+    assert module.os.environ["WANDB_ERROR_REPORTING"] == "true"
+
+
 def netrc_line(host):
     (module.Path.home() / ".netrc").write_text(f"machine {host}\n  login user\n  password {KEY}\n")
 
@@ -272,14 +293,17 @@ def test_the_network_is_asked_through_the_proxy(monkeypatch):
 
 
 def test_a_name_server_that_never_answers_costs_the_timeout(monkeypatch):
+    over = threading.Event()
+
     def look_up_in_vain(*_):
-        time.sleep(2)
+        over.wait(60)
         raise OSError("too late")
 
     monkeypatch.setattr(socket, "create_connection", look_up_in_vain)
     started = time.perf_counter()
     assert not module._reachable("api.wandb.ai", 443, minute=-1, timeout=0.1)
-    assert time.perf_counter() - started < 1.5
+    assert time.perf_counter() - started < 30
+    over.set()
 
 
 def test_importing_the_logger_does_not_import_wandb():
