@@ -47,13 +47,18 @@ def test_runs_with_the_same_keys_share_them():
 
 
 def test_a_run_takes_up_little_beside_its_values():
+    used = min(memory_of_a_run() for _ in range(3))  # what else this process does can only add
+    assert used < 2000, f"{used:.0f} bytes for 150 values; a dictionary takes more than 5,000"
+
+
+def memory_of_a_run():
     configs = [{f"group.key{k}": "text" if k % 2 else i for k in range(150)} for i in range(2)]
     layouts = {}
     tracemalloc.start()
     runs = [Columns(configs[i % 2], layouts) for i in range(5000)]
     used = tracemalloc.get_traced_memory()[0] / len(runs)
     tracemalloc.stop()
-    assert used < 2000, f"{used:.0f} bytes for 150 values; a dictionary takes more than 5,000"
+    return used
 
 
 def test_a_text_throughout_takes_up_no_memory_in_a_long_table():
