@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from atml_exp.errors import ConfigError
+from atml_exp.inline import runs_table
 from atml_exp.one_at_a_time import one_at_a_time
 from atml_exp.runs import Run, table_of
 
@@ -33,8 +34,6 @@ class Results(NamedTuple):
         return f"Results: {', '.join(f'run {r.id} {r.status}' for r in self.runs if _is_there(r)) or 'no run'}"
 
     def _repr_html_(self) -> str:
-        from atml_exp.inline import runs_table
-
         return runs_table([r for r in self.runs if _is_there(r)])
 
 
@@ -116,7 +115,8 @@ def restore(run: Run | str | Path, step: int | None = None, *, device: str | Non
 
 def _jobs(overrides: str | Sequence[str], output_dir: str | Path | None) -> list[list[str]]:
     """The overrides of each job."""
-    from atml_exp.compose import parse, sweep_jobs
+    from atml_exp.compose import sweep_jobs
+    from atml_exp.overrides import parse
     from atml_exp.sweepers.corners import refuse_intervals
 
     lines = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)

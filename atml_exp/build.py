@@ -113,6 +113,6 @@ def building(what: str) -> Iterator[None]:
 
 
 def _is_of_memory(error: BaseException) -> bool:
-    from atml_exp.grouping import is_out_of_memory
+    from atml_exp.memory import is_out_of_memory
 
     return isinstance(error, Exception) and is_out_of_memory(error)

@@ -177,7 +177,7 @@ def _make_folder(arguments: Any) -> None:
     """Makes the folder that an override names for what Hydra writes, which would make a traceback of one that can't
     be. ConfigError.
     """
-    from atml_exp.compose import parse
+    from atml_exp.overrides import parse
 
     for text, override in parse(arguments.overrides):
         name = override.value() if override.key_or_group == _folder_key(arguments) else None

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -24,6 +23,7 @@ from yaml import YAMLError
 
 from atml_exp.errors import ConfigError
 from atml_exp.foreign import check_hydra, check_search_path, check_trust
+from atml_exp.overrides import parse
 from atml_exp.schema import nearest
 from atml_exp.search_path import configs_directory, register_search_path
 from atml_exp.settings import GROUPS
@@ -34,7 +34,6 @@ __all__ = [
     "compose_each",
     "compose_in_application",
     "dead_end",
-    "parse",
     "read_choice",
     "sweep_jobs",
     "swept",
@@ -152,33 +151,9 @@ def _compose(overrides: list[str], config_name: str, find: Callable[..., Choices
     return config
 
 
-def parse(overrides: Sequence[str]) -> list[tuple[str, Override]]:
-    """Each override with its meaning. ConfigError where one is not an override."""
-    return [(text, _parsed(text)) for text in overrides]
-
-
-@lru_cache(maxsize=4096)
-def _parsed(text: str) -> Override:
-    try:
-        (override,) = OverridesParser.create().parse_overrides([text])
-    except HydraException as error:
-        raise ConfigError(_not_an_override(text)) from error
-    if not override.key_or_group:
-        raise ConfigError(_not_an_override(text))
-    return override
-
-
 def _searched(parsed: Sequence[tuple[str, Override]]) -> list[str]:
     """The overrides that change where configs are searched for."""
     return [text for text, o in parsed if o.key_or_group == "hydra.searchpath"]
-
-
-def _not_an_override(text: str) -> str:
-    key, sign, value = text.partition("=")
-    hint = "" if sign or not key.strip() else f"; did you mean {key}=VALUE?"
-    if value:
-        hint = f"; text with special characters goes in quotes within quotes: '{key}=\"{value}\"'"
-    return f"{text!r}: not an override; allowed: KEY=VALUE, +KEY=VALUE (a new key) or ~KEY (without it){hint}"
 
 
 def _choices(config_name: str, search: Sequence[str]) -> dict[str, list[str]]:

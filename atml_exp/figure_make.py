@@ -21,6 +21,7 @@ from atml_exp.figures.claim import Claim, with_spread
 from atml_exp.figures.style import GREEN, GREY, VERMILLION, pdf, png, slide, svg
 from atml_exp.files import write_atomically, write_json, write_text
 from atml_exp.identity import run_id
+from atml_exp.inline import figure_html
 from atml_exp.ledger import later_attempts, look_up
 from atml_exp.pictures.recorded import num_examples, number
 from atml_exp.runner import RunResult, run
@@ -49,9 +50,8 @@ class Made:
         return "\n".join(line for claim in self.claims for line in verdict_lines(claim))
 
     def _repr_html_(self) -> str:
-        from atml_exp.inline import figure_html
-
-        return figure_html(self.png, self.claims)
+        said = (f"{claim.verdict}: {claim.statement} {measured(claim)}" for claim in self.claims)
+        return figure_html(self.png, "; ".join(said))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter, ValidationError
 
 from atml_exp.build import check_target
-from atml_exp.compose import choices_of, parse, read_choice, sweep_jobs
+from atml_exp.compose import choices_of, read_choice, sweep_jobs
 from atml_exp.errors import ConfigError
 from atml_exp.fields import Name
+from atml_exp.overrides import parse
 from atml_exp.schema import nearest
 
 __all__ = ["SCALES", "FigureSpec", "Paper", "figure_names", "figure_spec", "overridden"]

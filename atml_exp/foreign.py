@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from atml_exp.errors import ConfigError
+from atml_exp.overrides import parse
 
 __all__ = ["check_hydra", "check_search_path", "check_trust"]
 
@@ -45,8 +46,6 @@ def check_search_path(parsed: Sequence[tuple[str, Override]]) -> None:
 
 def check_hydra(node: Any, overrides: Sequence[str]) -> None:
     """ConfigError for what an untrusted package would run in the composed node `hydra`."""
-    from atml_exp.compose import parse
-
     parsed = parse(overrides)
     trusted = [str(n) for n in _trusted(parsed)]
     said = {override.key_or_group for _, override in parsed}

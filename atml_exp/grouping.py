@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch.nn.modules.conv import _ConvNd as _Convolution
 
 from atml_exp.identity import identity
@@ -12,7 +11,7 @@ from atml_exp.job import Job
 from atml_exp.layout import Layout
 from atml_exp.targets import stacked_options
 
-__all__ = ["batch_sizes", "group_key", "is_out_of_memory", "population_size", "without_numbers"]
+__all__ = ["batch_sizes", "group_key", "population_size", "without_numbers"]
 
 WORKING_SET = 12e6
 """Bytes of weights, gradients, velocities and their temporaries that a population's step passes over. Chosen by us:
@@ -79,9 +78,3 @@ def population_size(job: Job) -> int:
     numbers = Layout.of(job.model).size or sum(buffer.numel() for buffer in job.model.buffers())
     weights = numbers * job.dtype.itemsize
     return max(8, min(512, round(WORKING_SET / (5 * weights))))
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that a device's or the machine's memory didn't suffice."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text

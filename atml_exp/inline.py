@@ -4,12 +4,9 @@ import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from atml_exp.runs import Run, flatten
-
-if TYPE_CHECKING:
-    from atml_exp.figures.claim import Claim
+from atml_exp.nodes import flatten
 
 __all__ = ["figure_html", "run_html", "runs_table"]
 
@@ -20,7 +17,24 @@ _SILENT = ("output_dir", "device", "force", "progress", "wait")
 """Keys that change no result."""
 
 
-def runs_table(runs: Sequence[Run]) -> str:
+class Shown(Protocol):
+    """What of a run is shown."""
+
+    directory: Path
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def info(self) -> dict[str, Any]: ...
+    @property
+    def config(self) -> dict[str, Any]: ...
+    @property
+    def final(self) -> dict[str, float]: ...
+
+
+def runs_table(runs: Sequence[Shown]) -> str:
     """A row for each run: id, what its config differs in from the others', status, last losses and errors."""
     unique = list({run.id: run for run in runs}.values())
     configs = [flatten(run.config) for run in unique]
@@ -34,14 +48,12 @@ def runs_table(runs: Sequence[Run]) -> str:
     return _table(["run", *keys, "status", *names], rows) + more
 
 
-def run_html(run: Run) -> str:
+def run_html(run: Shown) -> str:
     """A run's id, status, learning system and last losses and errors, and where its report is."""
-    from atml_exp.system import TITLES
-
     rows = [["run", run.id], ["status", run.status]]
     if run.info.get("error"):
         rows.append(["why", str(run.info["error"])])
-    rows += [[TITLES.get(key, key).lower(), str(text)] for key, text in (run.info.get("system") or {}).items()]
+    rows += [[key.replace("_", " "), str(text)] for key, text in (run.info.get("system") or {}).items()]
     names = [name for name in _FINAL if name in run.final]
     rows += [list(pair) for pair in zip(names, _values(run.final, names), strict=True)]
     rows.append(["directory", str(run.directory)])
@@ -50,11 +62,8 @@ def run_html(run: Run) -> str:
     return _table([], rows)
 
 
-def figure_html(picture: Path, claims: "Sequence[Claim]") -> str:
-    """A lecture figure's PNG, within the page; its other text tells the claims with their verdicts."""
-    from atml_exp.figure_make import measured
-
-    said = "; ".join(f"{claim.verdict}: {claim.statement} {measured(claim)}" for claim in claims)
+def figure_html(picture: Path, said: str) -> str:
+    """A lecture figure's PNG, within the page, with what else is to be said of it as its other text."""
     data = base64.b64encode(picture.read_bytes()).decode()
     return f'<img alt="{escape(said)}" style="max-width:100%" src="data:image/png;base64,{data}">'
 

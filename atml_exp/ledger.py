@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from atml_exp.damage import damage
 from atml_exp.errors import ConfigError, DamagedRunError, RunBusyError
-from atml_exp.integrity import FINISHED, damage, read_info
+from atml_exp.integrity import FINISHED, read_info
 from atml_exp.lock import Lock
 
 __all__ = ["FINISHED", "Entry", "later_attempts", "look_up"]

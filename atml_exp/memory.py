@@ -1,10 +1,10 @@
-"""How much memory there is for what a quantity needs, so that it can be refused before it is asked for."""
+"""How much memory there is for what a quantity needs, and whether an error says that it didn't suffice."""
 
 from pathlib import Path
 
 import torch
 
-__all__ = ["available_memory", "gigabytes"]
+__all__ = ["available_memory", "gigabytes", "is_out_of_memory"]
 
 CONTAINER = Path("/sys/fs/cgroup")
 
@@ -38,3 +38,9 @@ def gigabytes(size: float) -> str:
     ('3.2 GB', '0.045 GB')
     """
     return f"{size / 1e9:.2g} GB" if size < 1e11 else f"{size / 1e9:,.0f} GB"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that a device's or the machine's memory didn't suffice."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text

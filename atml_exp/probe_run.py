@@ -12,10 +12,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from atml_exp.compose import compose, dead_end, parse
+from atml_exp.compose import compose, dead_end
 from atml_exp.errors import ConfigError, DamagedRunError
 from atml_exp.job import Job, build_job
 from atml_exp.one_at_a_time import one_at_a_time
+from atml_exp.overrides import parse
 from atml_exp.probe import OPTIMISER, Probe, measure, reason, scalars_and_arrays
 from atml_exp.recorder import Checkpoint
 from atml_exp.runs import Run

@@ -24,6 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from atml_exp.chunks import write_chunk
+from atml_exp.damage import refuse_damaged
 from atml_exp.files import write_atomically, write_parts, write_stacked
 from atml_exp.integrity import (
     FORMAT_VERSION,
@@ -37,7 +38,6 @@ from atml_exp.integrity import (
     entry_of,
     label,
     reading,
-    refuse_damaged,
     write_sealed,
 )
 from atml_exp.lock import Lock

@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 from atml_exp.batchwise import batchwise
 from atml_exp.columns import Columns, Layouts, beside, one_row_each
 from atml_exp.errors import ConfigError, DamagedRunError
+from atml_exp.inline import run_html
 from atml_exp.integrity import FINISHED, FORMER, LOG, RESUME, check, checked_bytes, chunks, read_info, reading
+from atml_exp.nodes import flatten
 from atml_exp.seals import read_log
 
 if TYPE_CHECKING:  # half a second that a command which makes no table needn't wait
@@ -30,9 +32,6 @@ FIRST = ("run_id", "attempt", "status")
 
 _NEEDED = ("run_id", "status", "config")
 """What the run.json of every run says."""
-
-_PLAIN = frozenset((str, int, float, bool, list, type(None)))
-"""What is no mapping, which to ask of each value of 100,000 runs would take seconds."""
 
 _T = TypeVar("_T")
 
@@ -59,8 +58,6 @@ class Run:
         return str(self.directory)
 
     def _repr_html_(self) -> str:
-        from atml_exp.inline import run_html
-
         return run_html(self)
 
     @cached_property
@@ -346,27 +343,6 @@ def _read_table(directory: str, info: dict[str, Any]) -> pa.Table | str:
 def _columns(info: Mapping[str, Any]) -> dict[str, Any]:
     attempt = info.get("attempt", 1)
     return {"run_id": info["run_id"], "attempt": attempt, "status": info["status"], **flatten(info["config"])}
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one level with dotted names; lists as text. A node has the name of its target.
-
-    >>> flatten({"seed": 0, "model": {"_target_": "atml_exp.models.mlp.mlp", "width": 64}, "sizes": [1, 2]})
-    {'seed': 0, 'model': 'mlp', 'model._target_': 'atml_exp.models.mlp.mlp', 'model.width': 64, 'sizes': '[1, 2]'}
-    """
-    flat: dict[str, Any] = {}
-    _flatten(config, prefix, flat)
-    return flat
-
-
-def _flatten(config: Mapping[str, Any], prefix: str, flat: dict[str, Any]) -> None:
-    for key, value in config.items():
-        if type(value) not in _PLAIN and isinstance(value, Mapping):
-            if "_target_" in value:
-                flat[prefix + key] = str(value["_target_"]).rpartition(".")[2]
-            _flatten(value, f"{prefix}{key}.", flat)
-        elif key != "_partial_":
-            flat[prefix + key] = str(value) if isinstance(value, list) else value
 
 
 def _check_columns(wanted: Mapping[str, Any], columns: Sequence[Columns]) -> None:

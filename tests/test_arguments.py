@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from atml_exp import cli, export_cli, figure_cli, probe_cli
-from atml_exp.compose import compose, parse
+from atml_exp.compose import compose
+from atml_exp.overrides import parse
 from atml_exp.runner import run
 from atml_exp.subcommands import SUBCOMMANDS
 

@@ -15,10 +15,11 @@ import pytest
 import atml_exp
 from atml_exp import train
 from atml_exp.compose import compose
+from atml_exp.damage import damage
 from atml_exp.errors import ConfigError, DamagedRunError
 from atml_exp.figure_make import num_missing
 from atml_exp.figure_spec import figure_spec
-from atml_exp.integrity import damage, read_info
+from atml_exp.integrity import read_info
 from atml_exp.launchers.worker import outcome
 from atml_exp.ledger import look_up
 from atml_exp.lock import Lock

@@ -15,9 +15,10 @@ import pytest
 
 import atml_exp
 from atml_exp.compose import compose
+from atml_exp.damage import damage
 from atml_exp.errors import DamagedRunError
 from atml_exp.identity import run_id
-from atml_exp.integrity import damage, read_info
+from atml_exp.integrity import read_info
 from atml_exp.ledger import look_up
 from atml_exp.recorder import Checkpoint, RunWriter
 from atml_exp.runner import run

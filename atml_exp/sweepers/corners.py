@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from atml_exp.compose import parse
 from atml_exp.errors import ConfigError
+from atml_exp.overrides import parse
 
 __all__ = ["corner_jobs", "refuse_intervals"]
 

@@ -7,8 +7,8 @@ from hydra import initialize_config_dir
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 
-from atml_exp.compose import parse
 from atml_exp.figure_spec import SCALES, FigureSpec
+from atml_exp.overrides import parse
 from atml_exp.search_path import configs_directory, register_search_path
 
 __all__ = ["composed", "jobs_of"]
