@@ -13,13 +13,13 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from atml_exp.arguments import options_first
-from atml_exp.entry import enter
+from atml_exp.commands.arguments import options_first
+from atml_exp.commands.entry import enter
+from atml_exp.commands.subcommands import run_subcommand
 from atml_exp.errors import SAID, ConfigError
 from atml_exp.launchers.plugins import check_installed, register_plugins
 from atml_exp.launchers.watch import refuse, watched
 from atml_exp.search_path import add_working_directory, configs_directory, register_search_path
-from atml_exp.subcommands import run_subcommand
 
 if TYPE_CHECKING:
     from atml_exp.runner import RunResult
@@ -159,8 +159,8 @@ def _preflight(configs: Sequence[DictConfig], sweep: bool) -> None:
         check_objective(config)
     if sweep:
         from atml_exp.job import build_job
-        from atml_exp.ledger import later_attempts, look_up
-        from atml_exp.quarantine import quarantine_damaged
+        from atml_exp.store.ledger import later_attempts, look_up
+        from atml_exp.store.quarantine import quarantine_damaged
 
         datasets: dict[str, Any] = {}
         for config in configs:

@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from atml_exp.errors import ConfigError
-from atml_exp.files import write_atomically
 from atml_exp.masks import prunable
 from atml_exp.recorder import Checkpoint
 from atml_exp.runs import Run
+from atml_exp.store.files import write_atomically
 
 __all__ = ["Naming", "checkpoint_of", "export", "plain_state"]
 

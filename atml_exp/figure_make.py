@@ -14,18 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
 from atml_exp.compose import compose_each
-from atml_exp.environment import environment
 from atml_exp.errors import ConfigError
 from atml_exp.figure_spec import FigureSpec
 from atml_exp.figures.claim import Claim, with_spread
 from atml_exp.figures.style import GREEN, GREY, VERMILLION, pdf, png, slide, svg
-from atml_exp.files import write_atomically, write_json, write_text
-from atml_exp.identity import run_id
 from atml_exp.inline import figure_html
-from atml_exp.ledger import later_attempts, look_up
 from atml_exp.pictures.recorded import num_examples, number
 from atml_exp.runner import RunResult, run
 from atml_exp.runs import Run, table_of
+from atml_exp.store.environment import environment
+from atml_exp.store.files import write_atomically, write_json, write_text
+from atml_exp.store.identity import run_id
+from atml_exp.store.ledger import later_attempts, look_up
 from atml_exp.validate import validate
 
 __all__ = ["Made", "Outcome", "draw", "figure_jobs", "make", "num_missing", "table_of_figure", "verdict_lines"]

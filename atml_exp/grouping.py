@@ -6,9 +6,9 @@ from typing import Any
 
 from torch.nn.modules.conv import _ConvNd as _Convolution
 
-from atml_exp.identity import identity
 from atml_exp.job import Job
 from atml_exp.layout import Layout
+from atml_exp.store.identity import identity
 from atml_exp.targets import stacked_options
 
 __all__ = ["batch_sizes", "group_key", "population_size", "without_numbers"]

@@ -16,7 +16,6 @@ from atml_exp.build import building, instantiate
 from atml_exp.data import Dataset, Split
 from atml_exp.device import choose_device
 from atml_exp.errors import ConfigError
-from atml_exp.identity import run_id
 from atml_exp.model_outputs import check_loss_value, check_outputs
 from atml_exp.nonparametric import is_of_training_set
 from atml_exp.population import Loss
@@ -25,6 +24,7 @@ from atml_exp.probes.performance import performance
 from atml_exp.schedule import num_steps
 from atml_exp.seeds import derive, seeded_globally
 from atml_exp.soundness import check_kind, check_sound, doubts
+from atml_exp.store.identity import run_id
 from atml_exp.targets import carried
 from atml_exp.train import Schedules
 from atml_exp.validate import check_fit

@@ -3,7 +3,7 @@
 While a run goes on, metrics are appended to `metrics.jsonl`, and arrays lie in chunks, each of what was recorded
 before a step: that of a checkpoint, or one at which memory held enough of it. `checkpoints/resume.safetensors` is
 the state that a resume goes on from; `stage_*.safetensors` what the trainings before it left, where a run has
-several. Each carries a checksum, see `atml_exp.integrity`. What was written after that checkpoint is dropped on
+several. Each carries a checksum (`atml_exp.store.integrity`). What was written after that checkpoint is dropped on
 resuming and comes out again, bit for bit. At the end metrics.parquet and one .npz for each array take their place,
 and run.json, written last, says by its `status` that all is there, and of each file its size and digest.
 """
@@ -23,10 +23,11 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from atml_exp.chunks import write_chunk
-from atml_exp.damage import refuse_damaged
-from atml_exp.files import write_atomically, write_parts, write_stacked
-from atml_exp.integrity import (
+from atml_exp.runs import metrics_table
+from atml_exp.store.chunks import write_chunk
+from atml_exp.store.damage import refuse_damaged
+from atml_exp.store.files import write_atomically, write_parts, write_stacked
+from atml_exp.store.integrity import (
     FORMAT_VERSION,
     FORMER,
     LOG,
@@ -40,18 +41,17 @@ from atml_exp.integrity import (
     reading,
     write_sealed,
 )
-from atml_exp.lock import Lock
-from atml_exp.runs import metrics_table
-from atml_exp.seals import Row, first_crc, log_line, log_lines, read_log, sealed_tensors
-from atml_exp.sparse import packed, unpacked
-from atml_exp.together import (
+from atml_exp.store.lock import Lock
+from atml_exp.store.seals import Row, first_crc, log_line, log_lines, read_log, sealed_tensors
+from atml_exp.store.sparse import packed, unpacked
+from atml_exp.store.together import (
     clean_up,
     keep_former,
     resume_file,
     settle,
     step_of,
 )
-from atml_exp.upgrade import upgrade
+from atml_exp.store.upgrade import upgrade
 
 __all__ = ["Checkpoint", "RunWriter", "UnfitArrayError"]
 

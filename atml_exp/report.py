@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from atml_exp.build import check_target
 from atml_exp.errors import ConfigError
 from atml_exp.figures.style import svg
-from atml_exp.files import write_text
 from atml_exp.pictures import curves, generic
 from atml_exp.pictures.recorded import (
     last,
@@ -31,6 +30,7 @@ from atml_exp.pictures.recorded import (
     wilson,
 )
 from atml_exp.runs import Run
+from atml_exp.store.files import write_text
 from atml_exp.system import TITLES
 from atml_exp.typeset import math, typeset, update_rule
 

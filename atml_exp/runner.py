@@ -14,23 +14,23 @@ from omegaconf import DictConfig
 from atml_exp.aftermath import draw_report
 from atml_exp.constant_prediction import no_better, warn_of_no_better
 from atml_exp.data_guard import DataChangedError
-from atml_exp.disk import disk_error
 from atml_exp.errors import ConfigError, DiskError, OutOfMemoryError, RunBusyError
 from atml_exp.grouping import group_key, population_size
-from atml_exp.integrity import LOG, READY
 from atml_exp.job import Job, build_job
-from atml_exp.kept import warn_of_lacking
-from atml_exp.ledger import FINISHED, Entry, Later, later_attempts, look_up
-from atml_exp.lock import Lock
 from atml_exp.memory import is_out_of_memory
 from atml_exp.merging import merged
 from atml_exp.one_at_a_time import one_at_a_time
 from atml_exp.progress import SweepProgress
-from atml_exp.quarantine import quarantine_damaged
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import Run
 from atml_exp.sitting import Pending, Terms, is_stochastic, train_group
-from atml_exp.together import conclude_ready
+from atml_exp.store.disk import disk_error
+from atml_exp.store.integrity import LOG, READY
+from atml_exp.store.kept import warn_of_lacking
+from atml_exp.store.ledger import FINISHED, Entry, Later, later_attempts, look_up
+from atml_exp.store.lock import Lock
+from atml_exp.store.quarantine import quarantine_damaged
+from atml_exp.store.together import conclude_ready
 from atml_exp.waiting import refused, say_waiting, wait
 
 __all__ = ["RunResult", "groups_to_train", "run"]

@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atml_exp.batchwise import batchwise
-from atml_exp.columns import Columns, Layouts, beside, one_row_each
 from atml_exp.errors import ConfigError, DamagedRunError
 from atml_exp.inline import run_html
-from atml_exp.integrity import FINISHED, FORMER, LOG, RESUME, check, checked_bytes, chunks, read_info, reading
 from atml_exp.nodes import flatten
-from atml_exp.seals import read_log
+from atml_exp.store.batchwise import batchwise
+from atml_exp.store.columns import Columns, Layouts, beside, one_row_each
+from atml_exp.store.integrity import FINISHED, FORMER, LOG, RESUME, check, checked_bytes, chunks, read_info, reading
+from atml_exp.store.seals import read_log
 
 if TYPE_CHECKING:  # half a second that a command which makes no table needn't wait
     import pandas as pd

@@ -15,13 +15,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from atml_exp.aftermath import show
 from atml_exp.build import instantiate
-from atml_exp.disk import disk_error, is_of_disk
 from atml_exp.divergence import is_climbing, step_size
-from atml_exp.environment import command, determinism, environment
 from atml_exp.grouping import batch_sizes
 from atml_exp.job import Job
-from atml_exp.ledger import Entry
-from atml_exp.lock import Lock
 from atml_exp.loggers.logger import Guarded, RunStart
 from atml_exp.observer import Observer, Recording
 from atml_exp.optimisers.optimiser import stack
@@ -29,6 +25,10 @@ from atml_exp.population import Population, assemble, draws_randomness
 from atml_exp.progress import Display, Progress, SweepProgress
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import Run
+from atml_exp.store.disk import disk_error, is_of_disk
+from atml_exp.store.environment import command, determinism, environment
+from atml_exp.store.ledger import Entry
+from atml_exp.store.lock import Lock
 from atml_exp.system import describe
 from atml_exp.terminal import say
 from atml_exp.train import Bench

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from atml_exp.environment import environment
 from atml_exp.runs import Run
+from atml_exp.store.environment import environment
 
 __all__ = ["print_summary", "print_sweep"]
 

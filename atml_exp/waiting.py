@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from atml_exp.errors import RunBusyError
-from atml_exp.lock import Lock
 from atml_exp.runs import Run
 from atml_exp.sitting import Pending, Terms
+from atml_exp.store.lock import Lock
 from atml_exp.terminal import say
 
 __all__ = ["refused", "say_waiting", "wait"]

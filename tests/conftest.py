@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from hydra.core.hydra_config import HydraConfig
 
-from atml_exp import cli, export_cli, probe_cli
+from atml_exp import cli
+from atml_exp.commands import export_cli, probe_cli
 from atml_exp.torchvision_operators import import_torchvision
 
 Images = dict[str, tuple[np.ndarray, np.ndarray]]

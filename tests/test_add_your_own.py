@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from atml_exp import figure_cli, list_cli, new_cli, probe_cli, testing
-from atml_exp.catalogue import KINDS
+from atml_exp import testing
+from atml_exp.commands import figure_cli, list_cli, new_cli, probe_cli
+from atml_exp.commands.catalogue import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "scripts" / "documentation" / "add_your_own.md"

@@ -14,7 +14,7 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from atml_exp.catalogue import KINDS, catalogue
+from atml_exp.commands.catalogue import KINDS, catalogue
 from atml_exp.compose import compose, sweep_jobs
 from atml_exp.figure_spec import SCALES, figure_names, figure_spec
 from atml_exp.figures.style import new_figure, pdf, png, svg

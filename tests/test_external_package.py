@@ -5,8 +5,8 @@ from textwrap import dedent
 
 import pytest
 
-from atml_exp import figure_cli
-from atml_exp.catalogue import catalogue
+from atml_exp.commands import figure_cli
+from atml_exp.commands.catalogue import catalogue
 from atml_exp.runs import Run
 from atml_exp.schema import locate, schema_of
 from atml_exp.search_path import installed_packages

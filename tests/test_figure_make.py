@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from atml_exp import figure_cli, figure_make
+from atml_exp import figure_make
+from atml_exp.commands import figure_cli
 from atml_exp.figure_make import Made, Outcome, figure_jobs, make, num_missing
 from atml_exp.figure_spec import FigureSpec, Paper, figure_names, figure_spec
 from atml_exp.figures.claim import Claim

@@ -34,7 +34,7 @@ LEADING_OUT = (
         "atml_exp.cli.main",
     ),
     *(
-        "atml_exp.environment._git",
+        "atml_exp.store.environment._git",
         "atml_exp.datasets.image_files.shutil.rmtree",
         "atml_exp.models.mlp.nn.functional.torch.load",
     ),

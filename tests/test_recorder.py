@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from atml_exp.errors import RunBusyError
-from atml_exp.ledger import look_up
 from atml_exp.recorder import Checkpoint, RunWriter
 from atml_exp.runs import Run
+from atml_exp.store.ledger import look_up
 
 INFO = {"run_id": "abc", "config": {"seed": 0}}
 MODEL = {"w": torch.arange(3.0)}

@@ -12,11 +12,11 @@ import atml_exp
 from atml_exp import runner
 from atml_exp.compose import compose
 from atml_exp.errors import ConfigError
-from atml_exp.identity import run_id
 from atml_exp.probe_run import probe_run
 from atml_exp.recorder import Checkpoint
 from atml_exp.runner import run
 from atml_exp.runs import Run
+from atml_exp.store.identity import run_id
 from atml_exp.validate import validate
 
 TINY = [
@@ -93,7 +93,7 @@ def test_what_cannot_change_a_result_makes_no_new_run(tmp_path):
 
 
 def config_id(tmp_path, *overrides):
-    from atml_exp.identity import run_id
+    from atml_exp.store.identity import run_id
 
     return run_id(config(tmp_path, *overrides))
 
@@ -405,7 +405,7 @@ def test_a_population_of_full_batches_comes_in_any_size(tmp_path):
 
 def test_a_run_whose_neighbour_is_busy_is_let_go(tmp_path):
     from atml_exp.errors import RunBusyError
-    from atml_exp.lock import Lock
+    from atml_exp.store.lock import Lock
 
     first, second = (config(tmp_path, f"seed={s}", "wait=false") for s in range(2))
     busy = tmp_path / "runs" / run_id(second)

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import atml_exp
-from atml_exp.batchwise import BATCH
 from atml_exp.errors import DamagedRunError
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import SCHEMA, Run, find_runs, metrics_table, runs_table
+from atml_exp.store.batchwise import BATCH
 
 
 def write_run(root, i, rows=40, attempt=1):

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import atml_exp
-from atml_exp import batchwise
-from atml_exp.integrity import entry_of
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import metrics_table
-from atml_exp.seals import sealed_json
+from atml_exp.store import batchwise
+from atml_exp.store.integrity import entry_of
+from atml_exp.store.seals import sealed_json
 
 NAMES = ("train/loss", "test/error")
 MODELS = (

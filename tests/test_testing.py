@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from atml_exp.commands.new_cli import new_project
 from atml_exp.errors import ConfigError
-from atml_exp.new_cli import new_project
 from atml_exp.search_path import installed_packages
 from atml_exp.testing import Contract, contract_tests, contracts
 

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from atml_exp.files import write_arrays
+from atml_exp.store.files import write_arrays
 
 __all__ = ["remembered"]
 

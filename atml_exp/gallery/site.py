@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from atml_exp.errors import ConfigError
-from atml_exp.files import write_atomically, write_text
 from atml_exp.gallery.folder import Folder, file_names, folders
 from atml_exp.gallery.page import GENERATOR, page
+from atml_exp.store.files import write_atomically, write_text
 
 __all__ = ["MARK", "write_gallery"]
 

@@ -75,10 +75,10 @@ class FusedLauncher(Launcher):
 
     def _send_out(self, configs: Sequence[DictConfig], over: str) -> "list[RunResult]":
         """Each population to a worker of another launcher. What a killed one leaves is asked for in the ledger."""
-        from atml_exp.identity import run_id
         from atml_exp.launchers.worker import outcome
-        from atml_exp.ledger import later_attempts
         from atml_exp.runner import groups_to_train
+        from atml_exp.store.identity import run_id
+        from atml_exp.store.ledger import later_attempts
 
         limits = {"retry_failed": self.retry_failed, "max_replicas": self.max_replicas}
         groups = groups_to_train(configs, **limits)  # type: ignore[arg-type]

@@ -10,12 +10,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from atml_exp.errors import SAID, ConfigError
-from atml_exp.identity import run_id
 from atml_exp.launchers.devices import own_device
-from atml_exp.ledger import Later, look_up
 from atml_exp.runner import RunResult, run
 from atml_exp.runs import Run
 from atml_exp.search_path import add_working_directory
+from atml_exp.store.identity import run_id
+from atml_exp.store.ledger import Later, look_up
 from atml_exp.summary import print_summary
 from atml_exp.terminal import printing
 

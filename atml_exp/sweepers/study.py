@@ -12,7 +12,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from atml_exp.errors import RunBusyError
-from atml_exp.lock import Lock
+from atml_exp.store.lock import Lock
 
 with warnings.catch_warnings():  # Optuna 2.10 with SQLAlchemy 1.4
     warnings.filterwarnings("ignore", "Deprecated API features detected")

@@ -112,7 +112,7 @@ def _store(root: Path, info: dict[str, Any], numbers: range) -> None:
 
 
 def _looking_up(root: Path) -> list[Any]:
-    from atml_exp.ledger import later_attempts, look_up
+    from atml_exp.store.ledger import later_attempts, look_up
 
     def look() -> None:
         later = later_attempts(root)
@@ -144,8 +144,8 @@ def _reading(root: Path, options: Any) -> list[Any]:
 
 def simulate(root: Path, num_runs: int) -> None:
     """Finished runs of 1,000 seeds and as many learning rates as that takes."""
-    from atml_exp.integrity import entry_of
-    from atml_exp.seals import sealed_json
+    from atml_exp.store.integrity import entry_of
+    from atml_exp.store.seals import sealed_json
 
     info, config_yaml, metrics = _info(), b"seed: 0\n" * 300, [_metrics(k) for k in range(7)]
     for i in range(num_runs):

@@ -11,7 +11,7 @@ from composed import composed, jobs_of
 from roles import GROUPS
 from source import Module, Thing, modules
 
-from atml_exp.catalogue import catalogue
+from atml_exp.commands.catalogue import catalogue
 from atml_exp.nodes import targets
 
 __all__ = ["Choice", "Library"]

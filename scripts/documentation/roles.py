@@ -5,7 +5,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from atml_exp.catalogue import KINDS
+from atml_exp.commands.catalogue import KINDS
 
 __all__ = ["GROUPS", "setup"]
 

@@ -25,12 +25,12 @@ import torch
 
 from atml_exp import observer, population, runner, train  # noqa: F401
 from atml_exp.compose import compose_each
-from atml_exp.environment import environment
 from atml_exp.errors import SAID, exit_code
 from atml_exp.observer import Observer
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import find_runs
 from atml_exp.signals import deferred, until_stopped
+from atml_exp.store.environment import environment
 
 INTERVAL = 0.02
 COMMON = (

@@ -13,10 +13,10 @@ import torch
 from attempts import COMMON, contents, differing, new_folder, trained, uncut, warm_up
 
 from atml_exp.compose import compose_each
-from atml_exp.environment import environment
 from atml_exp.observer import Observer
 from atml_exp.runs import find_runs
 from atml_exp.signals import until_stopped
+from atml_exp.store.environment import environment
 
 STEPS, HELD_AT = 30, 12
 SMALL = (*COMMON, f"recipe.steps={STEPS}", "checkpoint.interval=0")

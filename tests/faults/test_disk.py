@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from atml_exp import disk
 from atml_exp.compose import compose_each
 from atml_exp.errors import ConfigError, DiskError
 from atml_exp.observer import Observer
 from atml_exp.runner import run
 from atml_exp.runs import Run, find_runs
+from atml_exp.store import disk
 
 SMALL = (
     "dataset=gaussian_mixture", "model.width=4", "recipe.steps=24", "recipe.batch_size=16",

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from atml_exp import figure_cli
-from atml_exp.files import write_atomically
-from atml_exp.integrity import LOG, reading
+from atml_exp.commands import figure_cli
 from atml_exp.signals import Stopped, deferred, stopping, until_stopped
-from atml_exp.together import clean_up
+from atml_exp.store.files import write_atomically
+from atml_exp.store.integrity import LOG, reading
+from atml_exp.store.together import clean_up
 
 NUMBERS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -87,10 +87,11 @@ def test_the_command_for_figures_ends_with_the_signals_code_too(monkeypatch, tmp
 
 
 def test_a_second_ctrl_c_while_the_state_is_written_tears_nothing(tmp_path, monkeypatch):
-    from atml_exp import files, train
+    from atml_exp import train
     from atml_exp.compose import compose_each
     from atml_exp.runner import run
     from atml_exp.runs import Run
+    from atml_exp.store import files
 
     small = (
         "dataset=gaussian_mixture", "model.width=4", "recipe.steps=24", "recipe.batch_size=16", "progress=false",
