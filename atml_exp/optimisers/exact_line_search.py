@@ -53,14 +53,19 @@ class ExactLineSearch:
 
     @staticmethod
     def _zero(slope: Any, low: Tensor, high: Tensor, falls: Tensor, rises: Tensor, accuracy: Tensor) -> Tensor:
-        """Where the slope is 0 between low, where it is `falls` ≥ 0, and high, where it is `rises` ≤ 0."""
-        middle = high
+        """Where the slope is 0 between low, where it is `falls` ≥ 0, and high, where it is `rises` ≤ 0.
+
+        A replica that is there stays there while others go on, so that it ends where it would have ended alone.
+        """
+        middle, done = high, torch.zeros_like(high, dtype=torch.bool)
         for _ in range(REFINEMENTS):
             secant = low + (high - low) * falls / (falls - rises)
             inside = (secant > low) & (secant <= high)  # NaN isn't
-            middle = torch.where(falls == 0, low, torch.where(inside, secant, (low + high) / 2))
+            trial = torch.where(falls == 0, low, torch.where(inside, secant, (low + high) / 2))
+            middle = torch.where(done, middle, trial)
             found = slope(middle)
-            if bool((found.abs() <= accuracy).all()):
+            done = found.abs() <= accuracy
+            if bool(done.all()):
                 break
             left = found > 0
             # a side that stays has its slope halved, so that the next trial comes nearer to it

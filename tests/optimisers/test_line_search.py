@@ -116,6 +116,14 @@ def test_replicas_equal_each_alone(optimiser, valley):
         torch.testing.assert_close(row, path(optimiser, valley, 8, start)[-1], rtol=1e-12, atol=1e-14)
 
 
+def test_a_replica_searches_no_longer_than_alone():
+    model = rosenbrock((1,), 1)
+    starts = torch.tensor([[-1.2, 1.0], [0.9, 0.5], [2.0, -1.0]], dtype=torch.float64)
+    together = path(ExactLineSearch(1e-3), model, 3, starts)[-1]
+    alone = [path(ExactLineSearch(1e-3), model, 3, start)[-1] for start in starts]
+    torch.testing.assert_close(together, torch.stack(alone), rtol=1e-13, atol=0)
+
+
 def test_acceleration_keeps_its_bound_and_gradient_descent_has_not_that_rate():
     model = nesterov_worst_case((1,), 1, dimension=401)
     radius = model.known.minimiser.square().sum().item()
