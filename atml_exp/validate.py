@@ -17,6 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from atml_exp.build import check_object
 from atml_exp.data import Dataset
 from atml_exp.errors import ConfigError
+from atml_exp.nodes import flatten
 from atml_exp.probe import OPTIMISER
 from atml_exp.schedule import num_steps
 from atml_exp.schema import SPECIAL, Parameter, Schema, describe_type, locate, nearest, schema, schema_of
@@ -44,11 +45,22 @@ def validate(config: DictConfig, sound: set[str] | None = None) -> None:
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
-        raise ConfigError(f"{key}{str(error).splitlines()[0]}") from error
+        raise ConfigError(_unresolved(config, error)) from error
     problems = list(_problems(resolved, set() if sound is None else sound))
     if problems:
         raise ConfigError(_listed(problems))
+
+
+def _unresolved(config: DictConfig, error: OmegaConfBaseException) -> str:
+    """Why a config's `${…}` stands for nothing."""
+    place, first = getattr(error, "full_key", None), str(error).splitlines()[0]
+    if not (lacking := re.fullmatch("Interpolation key '(.+)' not found", first)):
+        return f"{place}: {first}" if place else first
+    known = flatten(OmegaConf.to_container(config))  # type: ignore[arg-type]
+    return (
+        f"{place} stands for {lacking[1]}, which this config doesn't have; allowed: a value of its own, "
+        f"or choices with that key{nearest(lacking[1], known)}"
+    )
 
 
 def _environment_problems(node: Any, path: str) -> Iterator[str]:

@@ -83,7 +83,13 @@ REFUSED = {
         "allowed:",
     ),
     "deletes a list of choices": ("~probe", "~probe", "probe=[] for none"),
-    "interpolation": ("seed=${sed}", "seed: Interpolation key 'sed' not found"),
+    "interpolation": ("seed=${sed}", "seed stands for sed, which this config doesn't have", "did you mean seed?"),
+    "interpolation within itself": ("seed=${seed}", "seed: Recursive interpolation"),
+    "probe of another optimiser": (
+        "optimiser=sgd probe=adam_sharpness",
+        "probe.adam_sharpness.fn.beta1 stands for optimiser.beta1, which this config doesn't have",
+        "choices with that key",
+    ),
     "untrusted code": ("model._target_=os.system", "model._target_ = os.system", "trusted_packages=[os]"),
     "misspelt code": ("model._target_=atml_exp.models.mlp.mpl", "has no 'mpl'", "did you mean mlp?"),
     "probe that doesn't fit": (
