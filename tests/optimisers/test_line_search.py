@@ -1,6 +1,7 @@
 """Line searches and acceleration: on quadratics by hand, against their theorems, and over replicas."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -122,6 +123,16 @@ def test_a_replica_searches_no_longer_than_alone():
     together = path(ExactLineSearch(1e-3), model, 3, starts)[-1]
     alone = [path(ExactLineSearch(1e-3), model, 3, start)[-1] for start in starts]
     torch.testing.assert_close(together, torch.stack(alone), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-10), (torch.float32, 1e-6)])
+def test_at_a_kink_the_exact_step_ends_just_before_it(dtype, close):
+    kinked = SimpleNamespace(_value=lambda w: (3 * w).abs().sum())
+    starts = torch.rand(50, 1, generator=torch.Generator().manual_seed(0), dtype=dtype) + 0.5
+    after = path(ExactLineSearch(1e-3), kinked, 1, starts)[-1]
+    assert (after >= 0).all()
+    assert (after <= close * starts).all()
+    assert (after > 0).sum() > 40  # before the kink, not at it
 
 
 def test_acceleration_keeps_its_bound_and_gradient_descent_has_not_that_rate():
