@@ -21,8 +21,8 @@ class ExactLineSearch:
     The slope's zero is bracketed by doubling the scheduled learning rate, then found by the Illinois variant of
     regula falsi to 1e-10 of the slope at η = 0; on a quadratic the first trial finds it: η = ‖g‖²/gᵀHg. There
     L(w_t) − L* shrinks by ((κ − 1)/(κ + 1))² a step at most (Nocedal & Wright 2006, Theorem 3.3). Where the slope
-    jumps past 0, at a kink of a ReLU net, η ends before the jump by 1e-10 of itself at most (float32: 1e-6), on that
-    side whatever the rounding.
+    jumps past 0, at a kink of a ReLU net, η ends before the jump, by at most 1e-10 of itself (float32: 1e-6),
+    whatever the rounding.
     """
 
     full_batch: ClassVar[bool] = True
