@@ -56,9 +56,9 @@ def caption(run: Run, name: str = "curves") -> str:
             f"The lowest test error is {percent(best[1])}, at epoch {number(best[0])}; chosen by looking at the "
             "test set, it is a little better than what fresh data would give. "
         )
-    if _chance(run) is not None:
-        text += "Dotted: guessing all $C$ classes alike, an error of $1 − 1/C$"
-        text += " and a cross-entropy of $log C$." if _is_cross_entropy(run) else "."
+    levels = {"error": "an error of $1 − 1/C$", "loss": "a cross-entropy of $log C$"}
+    if dotted := [words for quantity, words in levels.items() if _guessing(run, quantity) is not None]:
+        text += f"Dotted: guessing all $C$ classes alike, {' and '.join(dotted)}."
     return f"<p>{typeset(text)}</p>"
 
 
@@ -112,15 +112,31 @@ def _is_cross_entropy(run: Run) -> bool:
     return str((run.config.get("loss") or {}).get("_target_", "")).endswith(".cross_entropy")
 
 
-def _reference(run: Run, axes: Axes, quantity: str) -> None:
-    """What guessing gives, where it is within sight."""
-    chance, classes = _chance(run), int(run.info.get("num_classes") or 0)
+def _guessing(run: Run, quantity: str) -> float | None:
+    """What guessing gives, as a fraction or in nats; None where it isn't known, or so far from all that was
+    measured that an axis with both would show nothing else.
+    """
+    chance = _chance(run)
     if chance is None or (quantity == "loss" and not _is_cross_entropy(run)):
+        return None
+    level = chance if quantity == "error" else float(np.log(int(run.info["num_classes"])))
+    values = finite(np.concatenate([series(run, f"{split}/{quantity}")[1] for split in ("train", "test")]))
+    if not values.size:
+        return None
+    logarithmic = quantity == "loss" and values.min() > 0 and spans_decades(values)
+    low = values.min() / 3 if logarithmic else 0.0
+    return level if low <= level < 3 * values.max() else None
+
+
+def _reference(run: Run, axes: Axes, quantity: str) -> None:
+    """What guessing gives, where it is within sight: a note beyond the axis would leave the panels no room."""
+    level = _guessing(run, quantity)
+    if level is None:
         return
-    y = 100 * chance if quantity == "error" else float(np.log(classes))
-    text = f"chance: {y:.3g} %" if quantity == "error" else rf"chance: $\log\,{classes}$ = {y:.2f}"
+    y = 100 * level if quantity == "error" else level
+    text = f"chance: {y:.3g} %" if quantity == "error" else rf"chance: $\log\,{run.info['num_classes']}$ = {y:.2f}"
     low, high = axes.get_ylim()
-    axes.set_ylim(low, max(high, 1.15 * y) if y < 3 * high else high)
+    axes.set_ylim(min(low, y / 1.15), max(high, 1.15 * y))
     axes.axhline(y, color=GREY, linestyle=":", linewidth=1.6)
     up = axes.transAxes.inverted().transform(axes.transData.transform((0, y)))[1] < 0.5
     axes.annotate(
