@@ -13,11 +13,13 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.torch import save
@@ -302,7 +304,7 @@ class RunWriter:
         """Everything in its final form, which doesn't count yet. together: as in `checkpoint`."""
         self._log.close()
         table = metrics_table(self._rows)
-        write_atomically(self.directory / "metrics.parquet", lambda p: pq.write_table(table, p))
+        write_atomically(self.directory / "metrics.parquet", partial(_write_parquet, table))
         for name in self._array_names():
             write_stacked(self.array_file(self.directory, name), self._steps(name), self._values(name))
         self.info.update(info, status=status, wall_seconds=round(self.seconds, 3), files=self._files())
@@ -432,3 +434,9 @@ class RunWriter:
         for chunk in sorted(self._folder(name).glob("*.npz")):
             with reading(chunk), np.load(chunk, allow_pickle=False) as file:
                 yield file[which]
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    """Into an open file: pyarrow would take a path such as `s3:/bucket/…` for a place elsewhere."""
+    with path.open("wb") as file:
+        pq.write_table(table, file)

@@ -1,6 +1,8 @@
 """A run directory is whole or can be gone on with; nothing is pickled, nothing overwritten."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,6 +120,25 @@ def test_asking_for_an_array_that_was_not_recorded_says_which_were(tmp_path):
     with pytest.raises(KeyError, match="trajectory/weights"):
         w.recorded("trajectory/weigths")
     w.finish("complete")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no name of a file has a colon there")
+@pytest.mark.parametrize("name", ["file://", "s3://bucket/x", "gs://bucket/x", "mock://x", "hdfs://x"])
+def test_a_folder_whose_name_looks_like_a_place_elsewhere_is_a_folder(tmp_path, monkeypatch, name):
+    """Relative, as it is given on the command line, and with the folder that a `file:` would mean."""
+    monkeypatch.chdir(tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    folder = Path(f"{name}{outside}" if name == "file://" else name)
+    w = RunWriter(folder / "abc", INFO, "seed: 0\n")
+    record(w, range(3))
+    w.keep(2, MODEL)
+    w.finish("complete", steps=2)
+    run = Run(folder / "abc")
+    assert run.series("train/loss")[1].tolist() == [1 / (s + 1) for s in range(3)]
+    assert run.array("trajectory/weights")[0].tolist() == [0, 1, 2]
+    assert torch.equal(Checkpoint(run.checkpoints[0]).model["w"], MODEL["w"])
+    assert list(outside.iterdir()) == []
 
 
 def test_the_ledger_finds_the_latest_attempt_and_force_makes_a_new_one(tmp_path):
