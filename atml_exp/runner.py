@@ -30,6 +30,7 @@ from atml_exp.store.kept import warn_of_lacking
 from atml_exp.store.ledger import FINISHED, Entry, Later, later_attempts, look_up
 from atml_exp.store.lock import Lock
 from atml_exp.store.quarantine import quarantine_damaged
+from atml_exp.store.sources import warn_of_changed
 from atml_exp.store.together import conclude_ready
 from atml_exp.waiting import refused, say_waiting, wait
 
@@ -85,6 +86,7 @@ def run(
         log.warning("%s", text)
     pending = _looked_up(jobs)
     quarantine_damaged(p.entry for p in pending.values())
+    warn_of_changed((Run(p.entry.directory), p.job.resolved) for p in pending.values() if _is_there(p))
     missing = _missing(pending.values(), retry_failed)
     with ExitStack() as shown:
         display = shown.enter_context(_sweep_progress(missing)) if keep_going and len(missing) > 1 else None
@@ -149,8 +151,11 @@ def _entry(job: Job, listed: Callable[[str], Later]) -> Entry:
 
 
 def _has_failed(pending: Pending) -> bool:
-    directory = pending.entry.directory
-    return (directory / "run.json").exists() and Run(directory).status == "failed"
+    return _is_there(pending) and Run(pending.entry.directory).status == "failed"
+
+
+def _is_there(pending: Pending) -> bool:
+    return (pending.entry.directory / "run.json").exists()
 
 
 def _train_all(missing: list[Pending], terms: Terms) -> tuple[set[str], dict[str, str]]:

@@ -29,6 +29,7 @@ from atml_exp.store.disk import disk_error, is_of_disk
 from atml_exp.store.environment import command, determinism, environment
 from atml_exp.store.ledger import Entry
 from atml_exp.store.lock import Lock
+from atml_exp.store.sources import sources
 from atml_exp.system import describe
 from atml_exp.terminal import say
 from atml_exp.train import Bench
@@ -196,6 +197,7 @@ def _info(job: Job, entry: Entry) -> dict[str, Any]:
         "system": describe(job),
         "num_classes": job.data.num_classes,
         "config": dict(job.resolved),
+        "sources": sources(job.resolved),
     }
 
 
