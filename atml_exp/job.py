@@ -16,8 +16,10 @@ from atml_exp.build import building, instantiate
 from atml_exp.data import Dataset, Split
 from atml_exp.device import choose_device
 from atml_exp.errors import ConfigError
+from atml_exp.layout import Layout
 from atml_exp.model_outputs import check_loss_value, check_outputs
 from atml_exp.nonparametric import is_of_training_set
+from atml_exp.optimiser_updates import check_updates
 from atml_exp.population import Loss
 from atml_exp.probe import Probe, Value
 from atml_exp.probes.performance import performance
@@ -84,6 +86,7 @@ def build_job(config: DictConfig, built: dict[str, Any] | None = None) -> Job:
         carried([data.train], [loss_fn])  # refuses what the labels can't carry
     model = build_model(config, data, loss_fn, built).to(device, dtype)
     _try_out(model, loss_fn, data, resolved, built)
+    _try_updates(optimiser, model, device, resolved, built)
     return Job(
         id=run_id(config),
         config=config,
@@ -114,6 +117,18 @@ def _try_out(
     outputs = check_outputs(model, data.train, _num_outputs(data, loss_fn), name)
     check_loss_value(loss_fn, outputs, data.train.y[: len(outputs)], of_loss)
     built[key] = True
+
+
+def _try_updates(
+    optimiser: Any, model: nn.Module, device: torch.device, resolved: Mapping[str, Any], built: dict[str, Any]
+) -> None:
+    """The optimiser on a few weights, once for all jobs that have the same one on parameters of the same shapes."""
+    layout, dtype = Layout.of(model), getattr(torch, resolved["dtype"])
+    rule = {key: value for key, value in resolved["optimiser"].items() if key != "schedule"}
+    key = f"updated {json.dumps(rule, default=str)} {layout} {dtype} {device}"
+    if key not in built:
+        check_updates(optimiser, layout, torch.empty(0, dtype=dtype, device=device), str(rule["_target_"]))
+        built[key] = True
 
 
 def _check_trainable(model: nn.Module, recipe: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from atml_exp.build import check_object
 from atml_exp.data import Dataset
 from atml_exp.errors import ConfigError
 from atml_exp.nodes import flatten
+from atml_exp.optimiser_updates import wrong_target
 from atml_exp.probe import OPTIMISER
 from atml_exp.schedule import num_steps
 from atml_exp.schema import SPECIAL, Parameter, Schema, describe_type, locate, nearest, schema, schema_of
@@ -115,7 +116,8 @@ def _part_problems(key: str, value: Any, trusted: tuple[str, ...]) -> Iterator[s
         if key == "output_dir" and isinstance(value, str):
             yield from _folder_problems(key, value)
     elif isinstance(value, Mapping):
-        yield from _node_problems(key, value, trusted, SUBGROUPS.get(key))
+        foreign = list(_target_problems(value, trusted)) if key == "optimiser" else []
+        yield from foreign or _node_problems(key, value, trusted, SUBGROUPS.get(key))
     else:
         yield f"{key} = {_shown(value)}: nothing is chosen; allowed: {key}=NAME"
 
@@ -163,6 +165,20 @@ def _node_problems(path: str, node: Any, trusted: Sequence[str], subgroup: str |
         elif not accepted.open:
             yield _unknown(f"{path}.{key}", key, value, configurable, f"{node['_target_'].rpartition('.')[2]}")
     yield from _missing(f"{path}.", node, (p for p in configurable.values() if p.required))
+
+
+def _target_problems(optimiser: Mapping[str, Any], trusted: Sequence[str]) -> Iterator[str]:
+    """A class of another kind, whose own parameters would be asked for in vain."""
+    target = optimiser.get("_target_")
+    try:
+        if not isinstance(target, str):
+            return
+        check_object(target, trusted)
+        problem = wrong_target(locate(target))
+    except ConfigError:  # said of every node
+        return
+    if problem:
+        yield f"optimiser = {target}: {problem}"
 
 
 def _missing(prefix: str, node: Mapping[str, Any], parameters: Iterable[Parameter]) -> Iterator[str]:
