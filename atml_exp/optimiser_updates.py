@@ -16,7 +16,17 @@ from atml_exp.build import building
 from atml_exp.errors import SAID, BuildError, ConfigError
 from atml_exp.layout import Layout
 
-__all__ = ["PROTOCOL", "Quadratic", "check_updates", "wrong_kind", "wrong_state", "wrong_target", "wrong_update"]
+__all__ = [
+    "ALONE",
+    "PROTOCOL",
+    "Quadratic",
+    "called_on",
+    "check_updates",
+    "wrong_kind",
+    "wrong_state",
+    "wrong_target",
+    "wrong_update",
+]
 
 PROTOCOL = "a frozen dataclass with learning_rate, init and update (atml_exp.optimisers.optimiser)"
 CALLED = "init(self, w), and update(self, w, state, gradient, *, step, learning_rate), which gives (w, state)"
@@ -79,18 +89,24 @@ def _try_out(optimiser: Any, layout: Layout, like: Tensor, name: str) -> None:
 
 
 def _steps(optimiser: Any, layout: Layout, w: Tensor, rate: Any, name: str) -> None:
-    stacked = w.dim() > 1
-    of = f"w {tuple(w.shape)}" + (f", learning_rate {tuple(rate.shape)}, of {REPLICAS} replicas" if stacked else "")
-    allowed = f"{CALLED}{', with one row for each replica, ' + ALONE if stacked else ''}"
+    of, allowed = called_on(w, rate)
     with _said(f"optimiser = {name}: the first state of {of}", allowed):
         state = optimiser.init(w)
     _refuse(wrong_state(state, w), f"optimiser = {name}: init")
-    seeds = tuple(range(REPLICAS)) if stacked else (0,)
+    seeds = tuple(range(REPLICAS)) if w.dim() > 1 else (0,)
     for step in range(STEPS):
         with _said(f"optimiser = {name}: the update of {of}", allowed):
             given = optimiser.update(w, state, Quadratic(seeds, layout), step=step, learning_rate=rate)
         _refuse(wrong_update(given, w), f"optimiser = {name}: update")
         w, state = given
+
+
+def called_on(w: Tensor, rate: Any) -> tuple[str, str]:
+    """What init and update are given, in words, and how they are allowed to be."""
+    if w.dim() == 1:
+        return f"w {tuple(w.shape)}", CALLED
+    of = f"w {tuple(w.shape)}, learning_rate {tuple(getattr(rate, 'shape', ()))}, of {len(w)} replicas"
+    return of, f"{CALLED}, with one row for each replica, {ALONE}"
 
 
 def _refuse(problem: str | None, where: str) -> None:
