@@ -100,3 +100,71 @@ def test_a_net_that_keeps_it_passes():
 def test_each_breach_is_found_and_named(make, message):
     with pytest.raises((AssertionError, RuntimeError), match=message):
         check_model(make, SHAPE, K)
+
+
+class Plain(Of):
+    """A weight that isn't a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.randn(4, 4)
+
+    def forward(self, x):
+        return super().forward(x @ self.weight)
+
+
+class Asks(Of):
+    def forward(self, x):
+        return super().forward(x / 2 if x.max().item() > 1 else x)
+
+
+class Scales(Of):
+    def forward(self, x):
+        return super().forward(x.mul_(2))
+
+
+SAID = {
+    "a tuple": (lambda shape, k: Then(lambda o: (o, o)), "forward gave a tuple: it must be a tensor (5, 3)"),
+    "nothing": (lambda shape, k: Then(lambda o: None), "forward gave a NoneType: it must be a tensor (5, 3)"),
+    "no model": (lambda shape, k: None, "gave a NoneType for a model: it must be a torch.nn.Module"),
+    "plain": (lambda shape, k: Plain(), "; weight: a plain tensor, neither trained, seeded, stacked"),
+    "detached": (lambda shape, k: Then(torch.Tensor.detach), "its outputs have no gradient in its weights"),
+    "in place": (lambda shape, k: Scales(), "forward wrote into its inputs in place"),
+    "shapes": (
+        lambda shape, k: nn.Linear(shape[0] + 1, k),
+        "its forward pass in float64 failed: RuntimeError: mat1 and mat2 shapes cannot be multiplied",
+    ),
+    "asks": (
+        lambda shape, k: Asks(),
+        "replicas stacked under vmap, each with its own inputs failed: RuntimeError: vmap: It looks like you're",
+    ),
+    "raises": (lambda shape, k: 1 / 0, "making it failed: ZeroDivisionError: division by zero"),
+}
+
+
+class Then(Of):
+    """With something done to its outputs."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def forward(self, x):
+        return self.change(super().forward(x))
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_does_not_fit_is_one_sentence_with_the_name(name):
+    make, said = SAID[name]
+    with pytest.raises(AssertionError) as error:
+        check_model(make, SHAPE, K)
+    assert str(error.value).startswith("the model <lambda>, on inputs (5, 4): ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "cause"), [("asks", RuntimeError), ("raises", ZeroDivisionError)])
+def test_an_exception_of_theirs_is_the_cause(name, cause):
+    with pytest.raises(AssertionError) as error:
+        check_model(SAID[name][0], SHAPE, K)
+    assert isinstance(error.value.__cause__, cause)
