@@ -11,6 +11,7 @@ __all__ = [
     "ConfigError",
     "DamagedRunError",
     "DiskError",
+    "OpenFilesError",
     "OutOfMemoryError",
     "RunBusyError",
     "exit_code",
@@ -56,6 +57,10 @@ class DiskError(_Said, RuntimeError):
     """The output folder's disk is full, or can't be written any more; what was saved stands and is gone on with."""
 
 
+class OpenFilesError(_Said, RuntimeError):
+    """More files would have to be open at once than the process, or the machine, allows."""
+
+
 class OutOfMemoryError(_Said, RuntimeError):
     """A single run doesn't fit in memory."""
 
@@ -64,7 +69,7 @@ class BuildError(_Said, RuntimeError):
     """Code that a config names failed when it was called, for a reason that its values can't be blamed for."""
 
 
-SAID = (ConfigError, RunBusyError, DiskError, OutOfMemoryError, BuildError)
+SAID = (ConfigError, RunBusyError, DiskError, OpenFilesError, OutOfMemoryError, BuildError)
 """All of them: their message is all that a command says."""
 
 

@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -20,6 +20,7 @@ from atml_exp.job import Job, build_job
 from atml_exp.memory import is_out_of_memory
 from atml_exp.merging import merged
 from atml_exp.one_at_a_time import one_at_a_time
+from atml_exp.open_files import is_too_many_open, open_files_said, room_for, too_many_open
 from atml_exp.progress import SweepProgress
 from atml_exp.recorder import RunWriter
 from atml_exp.runs import Run
@@ -38,6 +39,9 @@ __all__ = ["RunResult", "groups_to_train", "run"]
 
 log = logging.getLogger("atml_exp")
 
+OPEN, OPEN_BY_LOGGER = 2, 4
+"""Files that a run keeps open while it trains: its directory, for the lock, and its log; each logger's, at most."""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -55,6 +59,7 @@ class RunResult:
 
 
 @one_at_a_time
+@open_files_said()
 def run(
     configs: Sequence[DictConfig],
     *,
@@ -78,7 +83,8 @@ def run(
 
     Raises ConfigError before any training where a config doesn't fit; KeyboardInterrupt after saving what can be
     gone on with; RunBusyError where another process trains one of the runs and its config says wait=false;
-    DiskError where the output folder can't be written any more; OutOfMemoryError where a single run doesn't fit.
+    DiskError where the output folder can't be written any more; OutOfMemoryError where a single run doesn't fit;
+    OpenFilesError where it needs more open files than there may be.
     """
     built: dict[str, Any] = {}
     jobs = [build_job(c, built) for c in configs]
@@ -102,6 +108,7 @@ def run(
 
 
 @one_at_a_time
+@open_files_said()
 def groups_to_train(
     configs: Sequence[DictConfig], *, retry_failed: bool = True, max_replicas: int | None = None
 ) -> list[list[DictConfig]]:
@@ -166,7 +173,7 @@ def _train_all(missing: list[Pending], terms: Terms) -> tuple[set[str], dict[str
     waiting = False
     while missing:
         busy: list[Pending] = []
-        for members in _groups(missing, terms.max_replicas):
+        for members in _openable(_groups(missing, terms.max_replicas)):
             with ExitStack() as held:
                 free = _claimed(members, held, busy)
                 for part in _parts(members, free, terms):
@@ -179,6 +186,15 @@ def _train_all(missing: list[Pending], terms: Terms) -> tuple[set[str], dict[str
         waiting = waiting or say_waiting(missing)
         wait(missing)
     return fresh, failures
+
+
+def _openable(groups: Iterable[list[Pending]]) -> Iterator[list[Pending]]:
+    """The groups, each in parts where `ulimit -n` doesn't allow as many open files as it keeps."""
+    for members in groups:
+        size = room_for(len(members), OPEN + OPEN_BY_LOGGER * len(members[0].job.loggers))
+        if size < len(members):
+            log.info("the limit of open files (ulimit -n) lets %d of %d models train together", size, len(members))
+        yield from (members[i : i + size] for i in range(0, len(members), size))
 
 
 def _claimed(members: Sequence[Pending], held: ExitStack, busy: list[Pending]) -> list[Pending]:
@@ -211,28 +227,42 @@ def _parts(members: Sequence[Pending], free: list[Pending], terms: Terms) -> lis
 
 def _not_writable(job: Job, error: OSError) -> Exception:
     folder = Path(job.resolved["output_dir"])
+    if is_too_many_open(error):
+        return too_many_open(error)
     if error.errno == errno.ENOSPC:
         return disk_error(error, folder, 0)
     return ConfigError(f"output_dir = {folder}: {error}; allowed: a folder that can be written")
 
 
 def _train(members: list[Pending], terms: Terms, recorded: Any) -> dict[str, str]:
-    """One population, in halves where the memory doesn't suffice; returns which runs failed, and why."""
+    """One population, in halves where memory or open files don't suffice; returns which runs failed, and why."""
     try:
         train_group(members, terms, recorded)
         return {}
     except Exception as error:
-        if len(members) > 1 and is_out_of_memory(error):
-            log.info("%d models don't fit in memory together: trained in halves", len(members))
+        if len(members) > 1 and (lacking := _lacking(error)):
+            log.info("%d models together take more %s than there may be: trained in halves", len(members), lacking)
             middle = len(members) // 2
             halves = (members[:middle], members[middle:])
             first, second = (_train(half, terms, recorded) for half in halves)
             return first | second
         if is_out_of_memory(error):
             error = _too_large(members[0], error)
-        if not terms.keep_going or isinstance(error, ConfigError | DataChangedError | DiskError):
-            raise error  # after these no other run can be trusted to end well
+        if not terms.keep_going or _stops_all(error):
+            raise error
         return {m.job.id: f"{type(error).__name__}: {error}" for m in members}
+
+
+def _lacking(error: Exception) -> str:
+    """What there was too little of for so many models; empty of any other error."""
+    if is_out_of_memory(error):
+        return "memory"
+    return "open files" if is_too_many_open(error) else ""
+
+
+def _stops_all(error: Exception) -> bool:
+    """Whether after this no other run can be trusted to end well."""
+    return isinstance(error, ConfigError | DataChangedError | DiskError) or is_too_many_open(error)
 
 
 def _too_large(member: Pending, error: Exception) -> OutOfMemoryError:

@@ -20,6 +20,7 @@ from atml_exp.grouping import batch_sizes
 from atml_exp.job import Job
 from atml_exp.loggers.logger import Guarded, RunStart
 from atml_exp.observer import Observer, Recording
+from atml_exp.open_files import is_too_many_open
 from atml_exp.optimisers.optimiser import stack
 from atml_exp.population import Population, assemble, draws_randomness
 from atml_exp.progress import Display, Progress, SweepProgress
@@ -130,7 +131,7 @@ def _follow(
         raise
     except Exception as error:
         for r in recordings:
-            if is_of_disk(error, r.writer.directory):  # cut off, to be gone on with once there is room
+            if is_of_disk(error, r.writer.directory) or is_too_many_open(error):  # cut off, to be gone on with
                 with suppress(OSError):
                     r.writer.interrupt()
             else:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from atml_exp.errors import ConfigError, DamagedRunError
+from atml_exp.open_files import is_too_many_open, too_many_open
 from atml_exp.signals import deferred
 from atml_exp.store.files import write_atomically
 from atml_exp.store.seals import digest, seal, sealed_json, unsealed_json
@@ -177,6 +178,8 @@ def reading(path: Path) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise DamagedRunError.of(path, "is missing") from error
     except OSError as error:
+        if is_too_many_open(error):
+            raise too_many_open(error) from error
         if isinstance(error, PermissionError) or error.errno is not None:
             raise ConfigError(f"{path} can't be read: {error.strerror}") from error
         raise DamagedRunError.of(path, _in_a_line(error)) from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atml_exp.errors import ConfigError, DamagedRunError, RunBusyError
+from atml_exp.open_files import is_too_many_open, too_many_open
 from atml_exp.store.damage import damage
 from atml_exp.store.integrity import FINISHED, read_info
 from atml_exp.store.lock import Lock
@@ -73,6 +74,8 @@ def _names(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
+        if is_too_many_open(error):
+            raise too_many_open(error) from error
         raise ConfigError(f"output_dir = {folder.parent}: {error}; allowed: a folder that can be listed") from error
 
 

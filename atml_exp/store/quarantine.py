@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 
 from atml_exp.errors import ConfigError, DamagedRunError
+from atml_exp.open_files import is_too_many_open, too_many_open
 from atml_exp.store.files import write_text
 from atml_exp.store.ledger import Entry, look_up
 from atml_exp.store.lock import Lock
@@ -60,6 +61,8 @@ def _set_aside(directory: Path, problems: Iterable[str]) -> Path:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         write_text(_free_name(target, NOTE), "\n".join([f"Found damaged at {now}, in {directory}:", *problems, ""]))
     except OSError as error:
+        if is_too_many_open(error):
+            raise too_many_open(error) from error
         raise ConfigError(
             f"{directory} is damaged ({'; '.join(problems)}), and can't be moved to quarantine: {error}"
         ) from error
