@@ -46,24 +46,26 @@ Positive = Annotated[float, Interval(gt=0, lt=float("inf"))]
 NonNegative = Annotated[float, Interval(ge=0, lt=float("inf"))]
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 ProperFraction = Annotated[float, Interval(ge=0, lt=1)]
-OpenFraction = Annotated[float, Interval(gt=0, lt=1)]
 """In [0, 1): a momentum, for instance."""
+OpenFraction = Annotated[float, Interval(gt=0, lt=1)]
 
 Name = Annotated[str, StringConstraints(min_length=1), Says("non-empty text")]
 
 Duration = Annotated[
-    Annotated[int, Ge(0)] | Annotated[str, StringConstraints(pattern=r"^(\d+(\.\d+)?ep|\d+it)$")],
+    Annotated[int, Ge(0)] | Annotated[str, StringConstraints(pattern=r"^(\d+(\.\d+)?ep|\d+it)$", max_length=100)],
     Says("a number of steps, or text such as 500it (steps) or 20ep (epochs)"),
 ]
 
 Schedule = Annotated[
     str,
-    StringConstraints(pattern=r"^(\d+\.\d*[1-9]\d*ep|\d*[1-9]\d*(\.\d+)?ep|\d*[1-9]\d*it|log|end)$"),
+    StringConstraints(
+        pattern=r"^(\d+\.\d*[1-9]\d*ep|\d*[1-9]\d*(\.\d+)?ep|\d*[1-9]\d*it|log|end)$", max_length=100
+    ),
     Says("100it (every 100 steps), 2ep (every 2 epochs), log (steps 0, 1, 2, 4, 8, …) or end"),
 ]
 
 Start = Annotated[
     str,
-    StringConstraints(pattern=r"^-?(\d+(\.\d+)?ep|\d+it)$"),
+    StringConstraints(pattern=r"^-?(\d+(\.\d+)?ep|\d+it)$", max_length=100),
     Says("text such as 500it, 10ep, or -500it (counted from the end)"),
 ]

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -304,7 +305,8 @@ class Observer:
         """Why a probe failed, the first time."""
         if name not in recording.failures:
             recording.failures[name] = f"step {self.latest_step}: {reason(error)}"
-            log.warning("probe %s failed at %s", name, recording.failures[name])
+            whole = error if os.environ.get("HYDRA_FULL_ERROR") == "1" else None
+            log.warning("probe %s failed at %s", name, recording.failures[name], exc_info=whole)
 
     def _write(self, recording: Recording, step: int, scalars: Mapping[str, float]) -> None:
         if not scalars:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, SupportsFloat, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,8 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 OPTIMISER = "optimiser"
 """What a probe `reads` that needs the optimiser's state."""
+
+_OURS = Path(__file__).resolve().parent
 
 Value = float | bool | Tensor
 """A scalar (goes to the metrics) or an array (goes to the run's arrays)."""
@@ -182,17 +185,33 @@ def _untouched(data: Dataset) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Why a probe failed, in a line; where in the code, unless it is a ValueError, which explains itself."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}" + ("" if isinstance(error, ValueError) else place)
+    """Why a probe failed, in a line; and where in the code: the last line that isn't a library's. What we ourselves
+    refuse (ValueError) explains itself.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_of_a_library(frame.filename)]
+    explains = isinstance(error, ValueError) and frames and _OURS in Path(frames[-1].filename).parents
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames and not explains else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _is_of_a_library(filename: str) -> bool:
+    return not {"torch", "numpy", "scipy", "sklearn", "pandas"}.isdisjoint(Path(filename).parts)
+
+
+def _is_a_value(value: Any) -> bool:
+    return isinstance(value, Tensor) or (isinstance(value, SupportsFloat) and getattr(value, "ndim", 0) == 0)
 
 
 def scalars_and_arrays(name: str, values: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Tensor]]:
     """A probe's values under their full names `name/key`: numbers for the metrics, tensors for the arrays."""
     scalars: dict[str, float] = {}
     arrays: dict[str, Tensor] = {}
+    if not isinstance(values, Mapping):
+        raise ValueError(f"it gave a {type(values).__name__}; allowed: a mapping of names to numbers or tensors")
     for key, value in values.items():
+        if not _is_a_value(value):
+            kind = type(value).__name__
+            raise ValueError(f"{key} is a {kind}; allowed: a number or a tensor, as torch.as_tensor makes of many")
         if isinstance(value, Tensor) and value.dim() > 0:
             arrays[f"{name}/{key}"] = value.detach().cpu()
         else:

@@ -147,11 +147,20 @@ class Run:
                 f"{self.directory}: not a run directory (it holds no run.json); runs lie in outputs/runs/"
             )
         if not self.checkpoints:
-            raise ConfigError(
-                f"{self.directory}: holds no checkpoint; the first is written after checkpoint.interval seconds, "
-                "and with checkpoint.keep=never none is left at the end"
-            )
+            raise ConfigError(f"{self.directory}: holds no checkpoint; {self._why_none()}")
         return self.checkpoints
+
+    def _why_none(self) -> str:
+        """Why there is no checkpoint, and how there will be one."""
+        if self.status == "diverged":
+            return (
+                f"the run diverged at step {self.info.get('diverged_at', 0)}, before the first that "
+                "checkpoint.keep asked for: checkpoint.keep=1it force=true keeps those before"
+            )
+        return (
+            "the first is written after checkpoint.interval seconds, and with checkpoint.keep=never none is left "
+            "at the end"
+        )
 
 
 def _has_ended(info: Mapping[str, Any]) -> bool:

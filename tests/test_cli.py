@@ -90,6 +90,11 @@ REFUSED = {
         "probe.adam_sharpness.fn.beta1 stands for optimiser.beta1, which this config doesn't have",
         "choices with that key",
     ),
+    "number with too many digits": (f"seed={'1' * 5000}", "seed=111", "Exceeds the limit (4300 digits)"),
+    "duration with too many digits": (f"recipe.steps={'1' * 5000}it", "recipe.steps = ", "such as 500it"),
+    "too many brackets": (f"model.width={'[' * 3000}", "model.width=[[[", "KEY=VALUE"),
+    "home folder": ("output_dir=~/mine", "of ~ nothing is made here", f"output_dir={Path.home().as_posix()}/mine"),
+    "letters of another terminal": ("output_dir=\udcc3\udcbcml", "LC_ALL=C.UTF-8"),
     "untrusted code": ("model._target_=os.system", "model._target_ = os.system", "trusted_packages=[os]"),
     "misspelt code": ("model._target_=atml_exp.models.mlp.mpl", "has no 'mpl'", "did you mean mlp?"),
     "probe that doesn't fit": (

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from atml_exp.probe import (
     Probe,
     measure,
     of_model_and_points,
+    reason,
     scalars_and_arrays,
     specimen,
 )
@@ -93,3 +95,34 @@ def test_numbers_go_to_the_metrics_and_tensors_to_the_arrays():
     scalars, arrays = scalars_and_arrays("p", values)
     assert scalars == {"p/a": 1.0, "p/b": 1.0, "p/c": 2.5}
     assert list(arrays) == ["p/d"]
+
+
+@pytest.mark.parametrize(
+    ("gave", "said"),
+    [
+        ([1.0], "it gave a list; allowed: a mapping"),
+        (None, "it gave a NoneType; allowed: a mapping"),
+        ({"a": [1.0, 2.0]}, "a is a list; allowed: a number or a tensor"),
+        ({"a": "1.0"}, "a is a str; allowed"),
+        ({"a": np.ones(2)}, "a is a ndarray; allowed"),
+    ],
+)
+def test_what_is_no_value_is_named(gave, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        scalars_and_arrays("p", gave)
+    assert reason(caught.value) == f"ValueError: {caught.value}"  # and not where in our code
+
+
+def test_numbers_of_numpy_are_values():
+    assert scalars_and_arrays("p", {"a": np.float32(0.5), "b": np.array(2), "c": True})[0] == {
+        "p/a": 0.5,
+        "p/b": 2.0,
+        "p/c": 1.0,
+    }
+
+
+@pytest.mark.parametrize("wrong", [lambda m, d: m(d.x[:, :1]), lambda m, d: dict([1, 2]), lambda m, d: int("x")])
+def test_where_a_probe_failed_is_a_line_of_its_own(wrong):
+    with pytest.raises((RuntimeError, TypeError, ValueError)) as caught:
+        ask(wrong)
+    assert f"({__file__}, line {wrong.__code__.co_firstlineno})" in reason(caught.value)

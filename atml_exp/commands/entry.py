@@ -46,6 +46,11 @@ def _checked(name: str, action: Callable[[], int]) -> int:
         return 2
     try:
         return action()
+    except ImportError as error:  # of a library that is broken, or finds no memory; our users' are said elsewhere
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        say(f"{name}: a library can't be loaded: {error} (HYDRA_FULL_ERROR=1 shows where)\n")
+        return 1
     except OSError as error:
         if error.filename is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise

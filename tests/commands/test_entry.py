@@ -121,6 +121,16 @@ def test_a_working_directory_that_is_gone_is_one_message(name: str, tmp_path: Pa
     assert done.stderr.count("\n") == 1
 
 
+def test_a_library_that_finds_no_memory_is_one_message(tmp_path: Path) -> None:
+    """As in a session of a cluster that limits the address space."""
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch: failed to map segment from shared object')")
+    line = "from atml_exp.cli import main; raise SystemExit(main(['seed=1']))"
+    done = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("atml-exp: a library can't be loaded: libtorch: failed to map")
+    assert done.stderr.count("\n") == 1
+
+
 def test_streams_that_somebody_else_has_put_in_place_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     before = sys.stdout, sys.stderr
     code = enter("atml-exp", lambda: print("σ") or int((sys.stdout, sys.stderr) != before))
