@@ -85,6 +85,15 @@ def test_no_checkpoint_is_left_where_none_is_to_be_kept(tmp_path):
     assert run_one(tmp_path, "checkpoint.keep=never").reused
 
 
+def test_of_a_run_that_diverged_at_once_it_is_said_why_there_is_no_checkpoint(tmp_path):
+    result = run_one(tmp_path, "optimiser=sgd", "optimiser.learning_rate=1e30", "loss=mse", "checkpoint.keep=end")
+    assert result.status == "diverged"
+    with pytest.raises(
+        ConfigError, match=r"the run diverged at step \d+, before .*checkpoint\.keep=1it force=true"
+    ):
+        Run(result.directory).with_checkpoints()
+
+
 def test_what_cannot_change_a_result_makes_no_new_run(tmp_path):
     first = run_one(tmp_path)
     assert run_one(tmp_path, "checkpoint.interval=3", "checkpoint.keep=10it").reused
