@@ -29,6 +29,8 @@ SCHEMA = pa.schema([("step", pa.int64()), ("epoch", pa.float64()), ("name", pa.s
 
 METRICS = "metrics.parquet"
 FIRST = ("run_id", "attempt", "status")
+OF_A_ROW = ("step", "epoch", "value")
+"""Columns that the rows of a run differ in, beside the name."""
 
 _NEEDED = ("run_id", "status", "config")
 """What the run.json of every run says."""
@@ -256,21 +258,26 @@ def load(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
     (`model`, `model.width`, `optimiser.learning_rate`, `seed`, …; lists as text).
 
     filters: column = value or a list of values; dots as double underscores: `load(name="test/error", seed=[0, 1],
-    model="mlp", model__width=64, status="complete")`; text is compared without regard to case. Raises KeyError for
-    a column that no run has, warns where no run has the value, and of each damaged run, which is left out.
+    model="mlp", model__width=64, status="complete", step=[0, 100])`; text is compared without regard to case.
+    Raises KeyError for a column that no run has, warns where no run has the value of one of a run's columns, and of each
+    damaged run, which is left out.
 
     The latest attempt of a run stands for it; `attempt=…` asks for particular ones. Thousands of runs are read in
     several processes.
     """
     wanted = {key.replace("__", "."): value for key, value in filters.items()}
     names = wanted.pop("name", None)
+    of_rows = {key: wanted.pop(key) for key in OF_A_ROW if key in wanted}
     chosen = _chosen(path, wanted)
     read = batchwise(partial(_read_metrics, names=names), [(run.directory, run.info) for run in chosen])
     problems = [problem for part in read for problem in part.problems]
     for problem in filter(None, problems):
         warnings.warn(f"{problem}; the run is left out", stacklevel=2)
     sound = [run.columns for run, problem in zip(chosen, problems, strict=True) if problem is None]
-    return _frame(read, sound)
+    frame = _frame(read, sound)
+    for column, values in of_rows.items():
+        frame = frame[frame[column].isin(_several(values))]
+    return frame.reset_index(drop=True) if of_rows else frame
 
 
 def table_of(runs: Sequence[Run]) -> "pd.DataFrame":
@@ -374,8 +381,11 @@ def _latest_attempts(runs: list[_Found]) -> list[_Found]:
 
 
 def _matches(value: Any, wanted: Any) -> bool:
-    several = wanted if isinstance(wanted, list | tuple | set | range) else [wanted]
-    return _folded(value) in [_folded(w) for w in several]
+    return _folded(value) in [_folded(w) for w in _several(wanted)]
+
+
+def _several(wanted: Any) -> list[Any]:
+    return list(wanted) if isinstance(wanted, list | tuple | set | range) else [wanted]
 
 
 def _folded(value: Any) -> Any:

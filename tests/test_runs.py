@@ -5,6 +5,7 @@ import math
 import os
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -62,6 +63,19 @@ def test_filters_by_config_value_by_list_and_by_metric(tmp_path):
     assert set(atml_exp.load(tmp_path, name="test/error").name) == {"test/error"}
     with pytest.raises(KeyError, match=r"did you mean 'model\.width'"):
         atml_exp.load(tmp_path, model__widht=8)
+
+
+def test_filters_by_what_the_rows_of_a_run_differ_in(tmp_path):
+    for i in range(3):
+        write_run(tmp_path, i)
+    every = atml_exp.load(tmp_path)
+    some = atml_exp.load(tmp_path, step=[0, 3], seed=[0, 1])
+    expected = every[every.step.isin([0, 3]) & every.seed.isin([0, 1])]
+    assert 0 < len(some) < len(every)
+    pd.testing.assert_frame_equal(some, expected.reset_index(drop=True))
+    assert len(atml_exp.load(tmp_path, value=2.0)) == (every.value == 2.0).sum() > 0
+    assert set(atml_exp.load(tmp_path, epoch=every.epoch.max()).epoch) == {every.epoch.max()}
+    assert atml_exp.load(tmp_path, step=10**9).empty
 
 
 def test_the_latest_attempt_stands_for_a_run(tmp_path):
