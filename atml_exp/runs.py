@@ -259,8 +259,8 @@ def load(path: str | Path = "outputs", **filters: Any) -> "pd.DataFrame":
 
     filters: column = value or a list of values; dots as double underscores: `load(name="test/error", seed=[0, 1],
     model="mlp", model__width=64, status="complete", step=[0, 100])`; text is compared without regard to case.
-    Raises KeyError for a column that no run has, warns where no run has the value of one of a run's columns, and of each
-    damaged run, which is left out.
+    Raises KeyError for a column that no run has, warns where no run has the value of one of a run's columns, and of
+    each damaged run, which is left out.
 
     The latest attempt of a run stands for it; `attempt=…` asks for particular ones. Thousands of runs are read in
     several processes.
