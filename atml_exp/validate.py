@@ -74,7 +74,8 @@ def _environment_problems(node: Any, path: str) -> Iterator[str]:
     elif isinstance(node, str) and ENVIRONMENT.search(node) and path not in FOLDERS:
         yield (
             f"{path} = {_shown(node)}: reads an environment variable, and would be written into the run's "
-            f"directory; allowed: the value itself, or ${{oc.env:…}} in {' and '.join(FOLDERS)}"
+            f"directory; allowed: the value itself, or ${{oc.env:…}} in {' and '.join(FOLDERS)}, "
+            "which is written too: no secret"
         )
 
 
@@ -136,6 +137,13 @@ def _entries_problems(path: str, entries: Any, trusted: Sequence[str]) -> Iterat
     """A group of named nodes."""
     if not isinstance(entries, Mapping | None):
         yield f"{path} = {_shown(entries)}: allowed: named entries"
+        return
+    if "_target_" in (entries or {}):
+        yield (
+            f"{path}._target_ = {_shown(entries['_target_'])}: what is chosen for {path} has a name; allowed: a "
+            "YAML whose first line is `NAME:`, with all else indented below it, a probe as "
+            "`_target_: atml_exp.probe.Probe` with its function under `fn:`"
+        )
         return
     for name, node in (entries or {}).items():
         if not re.fullmatch(r"\w[\w-]*", str(name)):  # it becomes the name of files

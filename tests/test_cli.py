@@ -95,6 +95,12 @@ REFUSED = {
     "too many brackets": (f"model.width={'[' * 3000}", "model.width=[[[", "KEY=VALUE"),
     "home folder": ("output_dir=~/mine", "of ~ nothing is made here", f"output_dir={Path.home().as_posix()}/mine"),
     "letters of another terminal": ("output_dir=\udcc3\udcbcml", "LC_ALL=C.UTF-8"),
+    "probe without its name": (
+        "+probe._target_=atml_exp.probes.norms.norms +probe.every=1ep",
+        "probe._target_ = atml_exp.probes.norms.norms: what is chosen for probe has a name",
+        "whose first line is `NAME:`",
+        "`fn:`",
+    ),
     "untrusted code": ("model._target_=os.system", "model._target_ = os.system", "trusted_packages=[os]"),
     "misspelt code": ("model._target_=atml_exp.models.mlp.mpl", "has no 'mpl'", "did you mean mlp?"),
     "probe that doesn't fit": (
