@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from numbers import Real
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from atml_exp.pictures.recorded import number
 from atml_exp.ranking import kendall_tau
 
 __all__ = ["Claim", "by_seed", "kendall", "with_spread"]
+
+Relation = Literal["<=", ">="]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Claim:
     the threshold comes from the paper or from theory, else the statement says that it was chosen by us.
     reason: why nothing could be measured, where nothing could.
 
+    Raises TypeError or ValueError, in a sentence that says what is allowed, for anything else.
+
     >>> claim = Claim("We 2026", "the answer is at least 40", (41.0, 43.0), ">=", 40)
     >>> claim.measured, round(claim.spread, 2), claim.holds, claim.seeds_holding
     (42.0, 1.41, True, 2)
@@ -31,10 +36,23 @@ class Claim:
     paper: str
     statement: str
     values: Sequence[float]
-    relation: Literal["<=", ">="]
+    relation: Relation
     threshold: float
     unit: str = ""
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("paper", "statement", "unit", "reason"):
+            if not isinstance(text := getattr(self, field), str):
+                raise TypeError(f"Claim: {field} = {text!r}: allowed: text")
+        if "\n" in self.statement or not self.statement.strip():
+            raise ValueError(f"Claim: statement = {self.statement!r}: allowed: one line of text")
+        where = f"Claim {self.statement!r}"
+        if self.relation not in (known := get_args(Relation)):
+            raise ValueError(f"{where}: relation = {self.relation!r}: allowed: {' or '.join(known)}")
+        if not _is_number(self.threshold):
+            raise TypeError(f"{where}: threshold = {self.threshold!r}: allowed: a number")
+        _check_values(self.values, where)
 
     @property
     def measured(self) -> float | None:
@@ -81,6 +99,20 @@ class Claim:
 
     def _passes(self, value: float) -> bool:
         return bool(value <= self.threshold if self.relation == "<=" else value >= self.threshold)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real | np.bool_)
+
+
+def _check_values(values: Any, where: str) -> None:
+    """TypeError unless these are numbers in a row."""
+    allowed = "allowed: a sequence of numbers, one for each seed, NaN where it couldn't be measured"
+    if not (isinstance(values, Sequence | np.ndarray | pd.Series) and not isinstance(values, str)):
+        hint = f": values=({values!r},) for one seed" if _is_number(values) else ""
+        raise TypeError(f"{where}: values = {values!r}: {allowed}{hint}")
+    if wrong := [value for value in values if not _is_number(value)]:
+        raise TypeError(f"{where}: values hold {wrong[0]!r}: {allowed}")
 
 
 def with_spread(value: float | None, spread: float | None) -> str:
