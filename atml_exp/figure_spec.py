@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
 from omegaconf import OmegaConf
@@ -25,6 +25,16 @@ _ADDRESSES = {
     "url": (r"https?://[^\s/<>]+\.[^\s<>]+", "https://www.jmlr.org/papers/v19/18-188.html"),
 }
 """Where a paper can be found: the pattern of each, and an example."""
+_MEANINGS = {
+    "title": "the heading of the picture",
+    "topic": "of the course, such as Why SGD works",
+    "text": "three sentences, what one sees and why",
+    "papers": "a list with citation, and doi or url, of each",
+    "module": "the dotted path of the code, such as my_project.figures.my_figure",
+    "sweeps": "by name, the overrides of each sweep, such as {digits: [model=mlp, 'seed=0,1']}",
+    "scales": "what each scale changes, such as {smoke: {base: [recipe.steps=5it]}, laptop: {}, full: {}}",
+}
+"""What each key that must be given says."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,8 @@ class FigureSpec:
         Where it makes another choice, `model=rosenbrock`, the figure's options that this choice doesn't have go.
         """
         if scale not in self.scales:
-            raise ConfigError(f"scale = {scale}: allowed: {', '.join(self.scales)}{nearest(scale, self.scales)}")
+            allowed = ", ".join(self.scales) or "none, since the figure's scales are empty"
+            raise ConfigError(f"scale = {scale}: allowed: {allowed}{nearest(scale, self.scales)}")
         extra = self.scales[scale]
         jobs = []
         for name, own in self.sweeps.items():
@@ -73,6 +84,8 @@ class FigureSpec:
             jobs += [
                 (name, job) for chosen in _alternatives(lines) for job in sweep_jobs(overridden(chosen, overrides))
             ]
+        if not jobs:
+            raise ConfigError(f"scale = {scale}: it runs none of the figure's sweeps; allowed: one or more")
         return jobs
 
 
@@ -102,11 +115,12 @@ def figure_spec(name: str, config_dirs: Sequence[str] = ()) -> FigureSpec:
         raise ConfigError(
             f"figure {name}: no key {unknown[0]!r}; allowed: {', '.join(known)}{nearest(unknown[0], known)}"
         )
+    _check_all_there(name, node)
     try:
         spec = TypeAdapter(FigureSpec).validate_python(node)
     except ValidationError as error:
         raise ConfigError(f"figure {name}: {_said(error)}") from error
-    check_target(spec.module)
+    _check_module(name, spec.module)
     _check_papers(name, node["papers"])
     _check_sweeps(name, spec)
     return spec
@@ -114,7 +128,26 @@ def figure_spec(name: str, config_dirs: Sequence[str] = ()) -> FigureSpec:
 
 def _said(error: ValidationError) -> str:
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    meaning = _MEANINGS.get(str(first["loc"][0])) if len(first["loc"]) == 1 else None
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}" + (f"; allowed: {meaning}" if meaning else "")
+
+
+def _check_all_there(name: str, node: Mapping[str, Any]) -> None:
+    """ConfigError where a key that must be given isn't, or has no value."""
+    needed = [f.name for f in fields(FigureSpec) if f.default_factory is MISSING]
+    for key in needed:
+        if node.get(key) is None:
+            given = f"the key {key} has no value" if key in node else f"the key {key} is missing"
+            raise ConfigError(f"figure {name}: {given}: {_MEANINGS[key]}; to be given: {', '.join(needed)}")
+
+
+def _check_module(name: str, path: str) -> None:
+    """ConfigError where the code to draw with lies outside the trusted packages. Imports nothing."""
+    try:
+        check_target(path)
+    except ConfigError as error:
+        reason = str(error).removeprefix(f"_target_ = {path}: ").partition(" If you trust its code")[0]
+        raise ConfigError(f"figure {name}: module = {path}: {reason}") from None
 
 
 def _check_papers(name: str, papers: Sequence[Mapping[str, str | None]]) -> None:

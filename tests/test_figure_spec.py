@@ -81,7 +81,13 @@ BROKEN = [
     ("sweeps: [a]", "sweeps"),
     ("scales: {medium: {}}", "scales"),
     ("scales: {smoke: {c: [seed=0]}}", r"scales.smoke.c: no such sweep; allowed: base, a"),
-    ("module: os.path", "not in a trusted package"),
+    ("module: os.path", "figure mine: module = os.path: not in a trusted package; allowed: atml_exp"),
+    ("title: ''", "title: .*; allowed: the heading of the picture"),
+    (
+        "title: null",
+        "figure mine: the key title has no value: the heading of the picture; to be given: title, topic",
+    ),
+    ("module: ", "figure mine: the key module has no value: the dotted path of the code"),
     ("papers: {citation: A}", "papers: Input should be a valid list"),
     ("papers: [{doi: 10.1000/x}]", "papers.0.citation: Field required"),
     ("papers: [{citation: A, doi: 10.1000}]", "papers.0.doi: Input should be a valid string"),
@@ -130,6 +136,32 @@ def test_what_is_wrong_with_a_yaml_is_said(line, message, tmp_path: Path):
     key, _, text = line.partition(": ")
     with pytest.raises(ConfigError, match=message):
         written(tmp_path, **{key: text})
+
+
+@pytest.mark.parametrize("key", [*TEXT, "sweeps", "scales"])
+def test_a_key_that_is_missing_is_named_with_what_it_says(key, tmp_path: Path):
+    (tmp_path / "figure").mkdir()
+    lines = [f"{other}: {text or '[]'}" for other, text in TEXT.items()] + ["sweeps: {a: [seed=0]}", "scales: {}"]
+    kept = [line for line in lines if not line.startswith(f"{key}:")]
+    (tmp_path / "figure" / "mine.yaml").write_text("\n".join(kept))
+    message = (
+        f"figure mine: the key {key} is missing: .+; to be given: title, topic, text, papers, module, sweeps, sc"
+    )
+    with pytest.raises(ConfigError, match=message):
+        figure_spec("mine", [str(tmp_path)])
+
+
+def test_advice_that_a_figure_cannot_follow_is_not_given(tmp_path: Path):
+    with pytest.raises(ConfigError) as refused:
+        written(tmp_path, module="their_package.figure")
+    assert "trusted_packages" not in str(refused.value)
+
+
+def test_a_scale_at_which_nothing_would_run_is_refused():
+    with pytest.raises(ConfigError, match=r"scale = laptop: it runs none of the figure's sweeps"):
+        spec(scales={"laptop": {"a": None, "b": None}}).jobs("laptop")
+    with pytest.raises(ConfigError, match=r"scale = laptop: allowed: none, since the figure's scales are empty"):
+        spec(scales={}).jobs("laptop")
 
 
 @pytest.mark.parametrize("name", figure_names())
