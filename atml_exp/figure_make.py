@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import TextPath
+from matplotlib.transforms import Bbox
 
 from atml_exp.compose import compose_each
-from atml_exp.errors import ConfigError
+from atml_exp.errors import BuildError, ConfigError
+from atml_exp.figure_module import claimed, drawn, figure_module, of_module
 from atml_exp.figure_spec import FigureSpec
 from atml_exp.figures.claim import Claim, with_spread
 from atml_exp.figures.style import GREEN, GREY, VERMILLION, pdf, png, slide, svg
@@ -73,10 +75,12 @@ def make(
 ) -> Outcome:
     """Trains what the ledger lacks of the figure's runs, and writes `<output_dir>/figures/NAME/`.
 
-    Raises ConfigError before any training where a job's config can't run. Where a run fails nothing is drawn, since
-    a figure of what is left would look whole.
+    Raises ConfigError before any training where the figure's module or one of its functions isn't there, or a job's
+    config can't run; BuildError where, once all is trained, the module doesn't draw or claim what it should. Where
+    a run fails nothing is drawn, since a figure of what is left would look whole.
     """
     began = time.monotonic()
+    figure_module(name, spec.module)
     jobs, configs = figure_jobs(spec, scale, overrides, output_dir)
     results = run(configs, group=f"figures/{name}", keep_going=True, reports=False)
     if any(r.status == "failed" for r in results):
@@ -85,7 +89,11 @@ def make(
     command = " ".join(["atml-figures make", name, f"scale={scale}", *overrides])
     about = _about(name, spec, scale, command, table, time.monotonic() - began)
     folder = Path(output_dir) / "figures" / name
-    claims = draw(spec, table, about, folder)
+    try:
+        claims = draw(spec, table, about, folder)
+    except BuildError as error:
+        kept = "what was trained for it is there, and isn't trained again"
+        raise BuildError(f"{error}; {kept}") from error.__cause__
     return Outcome(jobs, results, Made(folder, claims, len(results), sum(r.reused for r in results)))
 
 
@@ -113,50 +121,91 @@ def num_missing(spec: FigureSpec, scale: str, output_dir: str) -> tuple[int, int
 
 
 def draw(spec: FigureSpec, table: pd.DataFrame, about: dict[str, Any], folder: Path) -> list[Claim]:
-    """Draws the table and writes the figure's files; figure.json, which makes them count, comes last."""
-    module = import_module(spec.module)
-    claims: list[Claim] = module.claims(table)
-    figure: Figure = module.draw(table)
-    frame(
-        figure,
-        spec.title,
-        claims,
-        _note(about, getattr(module, "SEEDS", "lines: mean over seeds; bands: their range")),
-    )
+    """Draws the table and writes the figure's files; figure.json, which makes them count, comes last.
+
+    Raises BuildError where the module fails, or returns what it should not: then no file has been changed.
+    """
     name = about["name"]
+    claims, pictures = _drawn(spec, table, about)
     (folder / "figure.json").unlink(missing_ok=True)
     write_text(folder / f"{name}.csv", without_idle_columns(table).to_csv(index=False))
-    write_text(folder / f"{name}.svg", svg(figure))
-    for kind, save in (("png", png), ("pdf", pdf)):
-        _write_bytes(folder / f"{name}.{kind}", save(figure))
+    for kind, data in pictures.items():
+        _write_bytes(folder / f"{name}.{kind}", data)
     write_json(folder / "claims.json", [claim.as_dict() for claim in claims])
     write_json(folder / "figure.json", about)
     return claims
 
 
-HEAD, LINE = 0.6, 0.3
-"""Inches that the title and a line of the verdicts take."""
+def _drawn(spec: FigureSpec, table: pd.DataFrame, about: Mapping[str, Any]) -> tuple[list[Claim], dict[str, bytes]]:
+    """The claims, and the framed picture as files of each kind. BuildError, with the figure's name."""
+    module = figure_module(about["name"], spec.module)
+    note = _note(about, getattr(module, "SEEDS", "lines: mean over seeds; bands: their range"))
+    try:
+        claims = claimed(module, table)
+        figure = drawn(module, table)
+        with of_module(module, f"{spec.module}: what draw and claims returned can't be put on a page"):
+            frame(figure, spec.title, claims, note)
+            return claims, {"svg": svg(figure).encode(), "png": png(figure), "pdf": pdf(figure)}
+    except BuildError as error:
+        raise BuildError(f"figure {about['name']}: {error}") from error.__cause__
+
+
+WIDTH, HEAD, LINE = 13.333, 0.6, 0.3
+"""Inches: of a slide, and what the title and a line of the verdicts take on it."""
 
 
 @slide()
 def frame(figure: Figure, title: str, claims: Sequence[Claim], note: str) -> None:
     """Adds the title above a figure, and below it what each claim measured and whether it holds: in word, mark and
-    colour. The figure grows by them, so that what was laid out before stays where it was.
+    colour. The figure grows by them, so that what was laid out before stays where it was. On one that isn't as wide
+    as a slide, they have the size that fills a slide once it is shown as wide as one.
     """
     rows = [_verdict_row(claim) for claim in claims]
-    strip = LINE * (sum(row[1].count("\n") + 1 for row in rows) + 1.4)
-    width, height = figure.get_size_inches()
-    total = HEAD + height + strip
-    figure.set_size_inches(width, total)
-    figure.get_layout_engine().set(rect=(0, strip / total, 1, height / total))  # type: ignore[union-attr,call-arg]
-    figure.text(0.012, 1 - 0.12 / total, title, va="top", size=23, weight="bold")
-    y = (strip - 0.1) / total
+    unit = figure.get_figwidth() / WIDTH
+    head, line, size = HEAD * unit, LINE * unit, 15 * unit
+    strip = line * (sum(row[1].count("\n") + 1 for row in rows) + 1.4)
+    total = head + figure.get_figheight() + strip
+    _grow(figure, strip, head)
+    figure.text(0.012, 1 - 0.12 * unit / total, title, va="top", size=23 * unit, weight="bold")
+    y = (strip - 0.1 * unit) / total
     for mark, statement, value, colour in rows:
-        figure.text(0.012, y, mark, color=colour, weight="bold", va="top", size=15)
-        figure.text(0.17, y, statement, va="top", size=15, linespacing=1.15)
-        figure.text(0.988, y, value, color=colour, va="top", ha="right", size=15)
-        y -= LINE * (statement.count("\n") + 1) / total
-    figure.text(0.012, y, note, color=GREY, va="top", size=14)
+        figure.text(0.012, y, mark, color=colour, weight="bold", va="top", size=size)
+        figure.text(0.17, y, statement, va="top", size=size, linespacing=1.15)
+        figure.text(0.988, y, value, color=colour, va="top", ha="right", size=size)
+        y -= line * (statement.count("\n") + 1) / total
+    figure.text(0.012, y, note, color=GREY, va="top", size=14 * unit)
+
+
+def _grow(figure: Figure, below: float, above: float) -> None:
+    """Makes the figure so many inches higher, with what is in it where it was in between.
+
+    A figure without a layout engine is given the one that keeps the labels of any subplots inside, bars of colours
+    among them; axes that were placed by hand stay so.
+    """
+    width, height = figure.get_size_inches()
+    total = below + height + above
+    if figure.get_layout_engine() is None and all(axes.get_subplotspec() for axes in figure.axes):
+        figure.set_layout_engine("tight")
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine) and not (figure.texts or figure.legends):
+        engine.set(rect=(0, below / total, 1, height / total))
+        figure.set_size_inches(width, total)
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it would put a heading or a legend of the whole figure above the title
+    figure.set_size_inches(width, total)
+    _move(figure, below / total, height / total)
+
+
+def _move(figure: Figure, bottom: float, share: float) -> None:
+    """Everything that is placed in the figure, from its height to such a share of it, above its bottom."""
+    bounds = [axes.get_position(original=True).bounds for axes in figure.axes]  # all before twins move together
+    for axes, (left, low, width, height) in zip(figure.axes, bounds, strict=True):
+        axes.set_position((left, bottom + share * low, width, share * height))
+    for text in figure.texts:
+        text.set_y(bottom + share * text.get_position()[1])
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor(Bbox.from_bounds(0, bottom, 1, share), transform=figure.transFigure)
 
 
 def _note(about: Mapping[str, Any], several: str) -> str:
@@ -169,7 +218,7 @@ def _verdict_row(claim: Claim) -> tuple[str, str, str, str]:
     """Mark and verdict, the statement in lines, what was measured against the threshold, colour."""
     mark, colour = {"holds": ("✓", GREEN), "does not hold": ("✗", VERMILLION)}.get(claim.verdict, ("–", GREY))
     value = measured(claim)
-    room = 72 * 13.333 * (0.988 - 0.17) - _width(value) - 20
+    room = 72 * WIDTH * (0.988 - 0.17) - _width(value) - 20
     return f"{mark} {claim.verdict}", "\n".join(_lines(_upright(claim.statement), room)), value, colour
 
 

@@ -1,17 +1,25 @@
 """A figure trains what it lacks and no more, and leaves picture, data and claims."""
 
 import json
+import re
+import shutil
 import sys
+from importlib import invalidate_caches
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from atml_exp import figure_make
 from atml_exp.commands import figure_cli
+from atml_exp.errors import BuildError, ConfigError
 from atml_exp.figure_make import Made, Outcome, figure_jobs, make, num_missing
 from atml_exp.figure_spec import FigureSpec, Paper, figure_names, figure_spec
 from atml_exp.figures.claim import Claim
+from atml_exp.figures.style import new_slide, slide
 
 MODULE = """
 from atml_exp.figures.claim import Claim, by_seed
@@ -117,11 +125,137 @@ def test_the_same_runs_give_the_same_files(spec):
 
 
 def test_a_job_that_cannot_run_is_refused_before_any_training(spec):
-    from atml_exp.errors import ConfigError
-
     with pytest.raises(ConfigError, match=r"sweep a: .*model.width"):
         make("loss", spec, overrides=["model.width=-1"])
     assert not Path("outputs").exists()
+
+
+PLAIN = {
+    "a figure": "figure = Figure(figsize=(5, 3)); axes = figure.subplots()",
+    "pyplot": "figure = pyplot.figure(); axes = figure.add_subplot()",
+    "a heading": "figure, axes = pyplot.subplots(layout='tight'); figure.suptitle('heading')",
+    "a bar of colours": "figure, axes = pyplot.subplots(); figure.colorbar(axes.imshow([[1, 2]]), ax=axes)",
+    "placed by hand": "figure = Figure(); axes = figure.add_axes((0.2, 0.2, 0.7, 0.7)); figure.text(0.2, 0.9, 'a')",
+    "twins and a legend": "figure, axes = pyplot.subplots(); axes.twinx().plot([1, 2], label='a'); figure.legend()",
+    "one of ours with a heading": "figure = new_slide(); axes = figure.subplots(); figure.suptitle('heading')",
+}
+
+
+@pytest.fixture
+def plain():
+    """`plain(how)`: a figure with labels, as a user of matplotlib makes it."""
+
+    def make_one(how: str) -> Figure:
+        names = {"Figure": Figure, "pyplot": pyplot, "new_slide": new_slide}
+        exec(PLAIN[how], names)
+        names["axes"].set(xlabel="step", ylabel="loss", title="a panel")
+        return names["figure"]
+
+    yield make_one
+    pyplot.close("all")
+
+
+def boxes(figure: Figure) -> list[Bbox]:
+    """Where all that is in the figure is, in inches."""
+    figure.draw_without_rendering()
+    parts = [*figure.axes, *figure.texts, *figure.legends]
+    return [part.get_tightbbox().transformed(figure.dpi_scale_trans.inverted()) for part in parts]
+
+
+@pytest.mark.parametrize("how", PLAIN)
+def test_a_plain_figure_of_matplotlib_keeps_clear_of_title_and_verdicts(how, plain):
+    figure = plain(how)
+    width, height = figure.get_size_inches()
+    own = len(figure.axes) + len(figure.texts)
+    figure_make.frame(figure, "Title", [Claim("we", "it falls", (1.0, 2.0), "<=", 3.0)], "two seeds")
+    assert figure.get_figwidth() == width
+    assert figure.get_figheight() > height
+    title, *verdict = figure.texts[-5:]
+    assert title.get_text() == "Title"
+    found = dict(zip([*figure.axes, *figure.texts, *figure.legends], boxes(figure), strict=True))
+    drawn = [box for part, box in found.items() if part not in (title, *verdict)]
+    assert len(drawn) == own + len(figure.legends)
+    assert min(box.y0 for box in drawn) > max(found[text].y1 for text in verdict)
+    assert max(box.y1 for box in drawn) < found[title].y0
+    assert all(0 <= box.x0 < box.x1 <= width for box in found.values())
+
+
+@pytest.mark.parametrize("how", ["placed by hand", "twins and a legend", "one of ours with a heading"])
+def test_a_framed_figure_keeps_its_panels_as_large_as_they_were(how, plain):
+    before, after = plain(how), plain(how)
+    if before.get_layout_engine() is None and how != "placed by hand":
+        before.set_layout_engine("tight")
+    with slide():
+        first = boxes(before)
+    figure_make.frame(after, "Title", [Claim("we", "it falls", (1.0, 2.0), "<=", 3.0)], "two seeds")
+    second = boxes(after)
+    own = len(before.axes)
+    for old, new in zip(first[:own], second[:own], strict=True):
+        assert (new.width, new.height) == pytest.approx((old.width, old.height), abs=0.02)
+        assert new.y0 - old.y0 == pytest.approx(second[0].y0 - first[0].y0, abs=0.02)
+
+
+def rewritten(text: str) -> Path:
+    """The figure's module with another text, which the next import reads."""
+    sys.modules.pop("my_figure", None)
+    shutil.rmtree("__pycache__", ignore_errors=True)  # which may be as young, and as long, as the text
+    invalidate_caches()
+    Path("my_figure.py").write_text(text)
+    return Path("my_figure.py").resolve()
+
+
+def changed(old: str, new: str) -> Path:
+    assert old in MODULE
+    return rewritten(MODULE.replace(old, new))
+
+
+def test_a_plain_figure_is_made(spec):
+    changed("new_slide()", "__import__('matplotlib.figure').figure.Figure(figsize=(5, 3))")
+    assert make("loss", spec, scale="smoke").made.png.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("def draw", "def drew", "my_figure has no function draw; allowed: .*; did you mean drew"),
+        ("def claims", "def claim", "my_figure has no function claims; allowed: .*; did you mean claim"),
+        ("by_seed\n", "by_sead\n", "importing it failed: ImportError: cannot import name 'by_sead'"),
+    ],
+)
+def test_a_module_that_cannot_do_is_refused_before_any_training(old, new, message, spec):
+    changed(old, new)
+    with pytest.raises(ConfigError, match=f"figure loss: module = my_figure: {message}"):
+        make("loss", spec)
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("return figure", "return None", "my_figure.draw returned None: it must be a matplotlib Figure"),
+        ("return [", "return [][", "my_figure.claims failed: TypeError: list indices .*, line 17 of FILE"),
+        (
+            "$log 2$",
+            r"$\\nonsense$",
+            "my_figure: .* can't be put on a page: ValueError: ",
+        ),
+        (
+            '"loss"',
+            r'r"$\nonsense$"',
+            "my_figure: .* can't be put on a page: ValueError: ",
+        ),
+    ],
+)
+def test_what_the_module_does_wrong_is_one_sentence_and_the_runs_stay(old, new, message, spec):
+    file = changed(old, new)
+    with pytest.raises(BuildError) as failed:
+        make("loss", spec, scale="smoke")
+    assert re.match(f"figure loss: {message.replace('FILE', str(file))}", str(failed.value))
+    assert str(failed.value).endswith("; what was trained for it is there, and isn't trained again")
+    assert "\n" not in str(failed.value)
+    assert not Path("outputs/figures").exists()
+    rewritten(MODULE)
+    assert make("loss", spec, scale="smoke").made.num_reused == 3
 
 
 def test_nothing_is_drawn_where_a_run_failed(spec, monkeypatch):

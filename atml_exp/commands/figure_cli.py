@@ -4,13 +4,13 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from atml_exp.commands.arguments import Parser
 from atml_exp.commands.entry import enter
-from atml_exp.errors import SAID, ConfigError, exit_code
+from atml_exp.errors import SAID, BuildError, ConfigError, exit_code
 from atml_exp.search_path import add_working_directory
 
 __all__ = ["main"]
@@ -27,8 +27,8 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: done, whether or not claims hold. 1: a run failed. 2: what can't run, said in one message. Stopped: 130 by
-    Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed.
+    """0: done, whether or not claims hold. 1: a run failed, or a figure's own code. 2: what can't run, said in one
+    message. Stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed.
     """
     return enter("atml-figures", lambda: _main(argv))
 
@@ -39,11 +39,16 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         return arguments.action(arguments)
     except SAID as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exception(error)
-        text = str(error).replace("\n", "\n  ")
-        sys.stderr.write(f"atml-figures: {text}\n")
-        return exit_code(error)
+        return _refused(error)
+
+
+def _refused(error: Exception) -> int:
+    """Says the error in one message, after its traceback where that is asked for; the exit code."""
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+    text = str(error).replace("\n", "\n  ")
+    sys.stderr.write(f"atml-figures: {text}\n")
+    return exit_code(error)
 
 
 def _parser() -> Parser:
@@ -107,18 +112,28 @@ def _verdicts(output_dir: str, name: str) -> str:
 
 def _make(arguments: argparse.Namespace) -> int:
     names, options, overrides = _sorted_out(arguments.words)
-    from atml_exp.figure_make import make
+    from atml_exp.figure_module import figure_module
     from atml_exp.figure_spec import figure_names, figure_spec
 
     scale = options.get("scale", "laptop")
     output_dir = options.get("output_dir", arguments.output_dir)
     chosen = figure_names() if names == ["all"] else names
     specs = {name: figure_spec(name) for name in chosen}
-    codes = []
     for name, spec in specs.items():
-        outcome = make(name, spec, scale=scale, overrides=overrides, output_dir=output_dir)
-        codes.append(_report(name, outcome))
-    return max(codes)
+        figure_module(name, spec.module)
+    given = {"scale": scale, "overrides": overrides, "output_dir": output_dir}
+    return max([_made(name, spec, given) for name, spec in specs.items()])
+
+
+def _made(name: str, spec: Any, given: Mapping[str, Any]) -> int:
+    """Makes one figure of those that are named. Where its own code fails this is said, and the others are made."""
+    from atml_exp.figure_make import make
+
+    try:
+        outcome = make(name, spec, **given)
+    except BuildError as error:
+        return _refused(error)
+    return _report(name, outcome)
 
 
 def _sorted_out(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
