@@ -106,7 +106,7 @@ def called_on(w: Tensor, rate: Any) -> tuple[str, str]:
     if w.dim() == 1:
         return f"w {tuple(w.shape)}", CALLED
     of = f"w {tuple(w.shape)}, learning_rate {tuple(getattr(rate, 'shape', ()))}, of {len(w)} replicas"
-    return of, f"{CALLED}, with one row for each replica, {ALONE}"
+    return of, f"{CALLED}, with a row of w and of learning_rate for each replica, {ALONE}"
 
 
 def _refuse(problem: str | None, where: str) -> None:

@@ -101,7 +101,7 @@ SAID = {
     ),
     "float": (
         Changed(then=lambda self, w, s, g, t, rate: (w - float(rate) * g(w), s)),
-        "with one row for each replica, or stackable = False in the class",
+        "with a row of w and of learning_rate for each replica, or stackable = False in the class",
     ),
     "init None": (Changed(lambda w: None), "init gives the state None; allowed: a mapping of names to tensors"),
     "an int": (Changed(lambda w: {"t": 0}), "init gives a state whose 't' is an int; allowed: a mapping of names"),

@@ -103,7 +103,9 @@ def test_a_rule_that_takes_no_column_is_told_of_columns_and_of_single_runs(chang
     with pytest.raises((ConfigError, BuildError)) as error:
         check_updates(Numbers(), LAYOUT, LIKE, "their.Rule")
     assert "the update of w (3, 18), learning_rate (3, 1), of 3 replicas" in str(error.value)
-    assert "with one row for each replica, or stackable = False in the class" in str(error.value)
+    assert "with a row of w and of learning_rate for each replica, or stackable = False in the class" in str(
+        error.value
+    )
     assert error.value.__cause__ is not None
     check_updates(Single(), LAYOUT, LIKE, "their.Rule")
 
