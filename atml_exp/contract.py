@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from atml_exp.build import instantiate
 from atml_exp.checks import check_dataset, check_figure, check_probe
 from atml_exp.compose import compose
+from atml_exp.errors import BuildError
 from atml_exp.figure_make import make, table_of_figure
 from atml_exp.figure_spec import figure_spec
 from atml_exp.figures.claim import Claim
@@ -169,7 +170,10 @@ def check_made(name: str) -> list[Claim]:
     Returns its claims, which need not hold at that scale. Writes outputs/ where it is called.
     """
     spec = figure_spec(name)
-    outcome = make(name, spec, scale="smoke", overrides=["progress=false", "device=cpu"])
+    try:
+        outcome = make(name, spec, scale="smoke", overrides=["progress=false", "device=cpu"])
+    except BuildError as error:  # of the module's own code, as check_figure says it
+        raise AssertionError(str(error)) from error.__cause__
     errors = [result.error for result in outcome.results if result.status == "failed"]
     assert outcome.made, f"{name} could not be drawn, since runs failed: {'; '.join(errors)}"
     return check_figure(import_module(spec.module), table_of_figure(outcome.jobs, outcome.results))
