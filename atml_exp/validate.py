@@ -138,7 +138,7 @@ def _entries_problems(path: str, entries: Any, trusted: Sequence[str]) -> Iterat
     if not isinstance(entries, Mapping | None):
         yield f"{path} = {_shown(entries)}: allowed: named entries"
         return
-    if "_target_" in (entries or {}):
+    if entries and "_target_" in entries:
         yield (
             f"{path}._target_ = {_shown(entries['_target_'])}: what is chosen for {path} has a name; allowed: a "
             "YAML whose first line is `NAME:`, with all else indented below it, a probe as "
