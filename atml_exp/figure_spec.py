@@ -14,6 +14,7 @@ from atml_exp.errors import ConfigError
 from atml_exp.fields import Name
 from atml_exp.overrides import parse
 from atml_exp.schema import nearest
+from atml_exp.search_path import installed_packages
 
 __all__ = ["SCALES", "FigureSpec", "Paper", "figure_names", "figure_spec", "overridden"]
 
@@ -147,7 +148,8 @@ def _check_module(name: str, path: str) -> None:
         check_target(path)
     except ConfigError as error:
         reason = str(error).removeprefix(f"_target_ = {path}: ").partition(" If you trust its code")[0]
-        raise ConfigError(f"figure {name}: module = {path}: {reason}") from None
+        meant = nearest(path.partition(".")[0], ("atml_exp", *installed_packages()))
+        raise ConfigError(f"figure {name}: module = {path}: {reason.rstrip('.')}{meant}") from None
 
 
 def _check_papers(name: str, papers: Sequence[Mapping[str, str | None]]) -> None:

@@ -82,6 +82,7 @@ BROKEN = [
     ("scales: {medium: {}}", "scales"),
     ("scales: {smoke: {c: [seed=0]}}", r"scales.smoke.c: no such sweep; allowed: base, a"),
     ("module: os.path", "figure mine: module = os.path: not in a trusted package; allowed: atml_exp"),
+    ("module: atml_epx.figures.mine", "not in a trusted package; allowed: .*; did you mean atml_exp"),
     ("title: ''", "title: .*; allowed: the heading of the picture"),
     (
         "title: null",
