@@ -26,6 +26,9 @@ from atml_exp.store.together import resume_file
 
 __all__ = ["damage", "refuse_damaged"]
 
+_PATTERNS = ("metrics.parquet", READY, "arrays/**/*.npz", "checkpoints/*.safetensors")
+"""What a run leaves, beside its run.json, its config and its log."""
+
 
 def damage(directory: Path) -> list[str]:
     """What is wrong with a run directory, `<file>: <what>` for each file; empty where all is as it was written.
@@ -41,7 +44,7 @@ def damage(directory: Path) -> list[str]:
         return [f"run.json: {error.what}"]
     if info.get("status") in FINISHED:
         return [*_problems(directory, info, _files(directory, info))]
-    return [*_unfinished(directory, info)]
+    return list(dict.fromkeys([*_not_plain(directory), *_unfinished(directory, info)]))
 
 
 def refuse_damaged(directory: Path) -> None:
@@ -132,13 +135,20 @@ def _problems_of_arrays(
             yield f"{error.path.relative_to(directory).as_posix()}: {error.what}"
 
 
+def _not_plain(directory: Path) -> list[str]:
+    """Of an unfinished run, what lies where a file is or will be and is none: a FIFO, a folder, a device."""
+    names = ("config.yaml", LOG, *_PATTERNS)
+    found = [p for pattern in names for p in directory.glob(pattern) if p.exists() and not p.is_file()]
+    return [f"{name}: is no plain file" for name in sorted(p.relative_to(directory).as_posix() for p in found)]
+
+
 def _orphans(directory: Path) -> list[str]:
     """A directory in which a run has left something but no run.json, which is written first."""
-    known = ("metrics.parquet", READY, "arrays/**/*.npz", "checkpoints/*.safetensors")
-    found = [p for pattern in known for p in directory.glob(pattern)]
-    found += [p for p in [directory / LOG] if p.exists() and p.stat().st_size]
+    found = [p for pattern in _PATTERNS for p in directory.glob(pattern)]
+    found += [p for p in [directory / LOG] if p.is_file() and p.stat().st_size]
     names = sorted(p.relative_to(directory).as_posix() for p in found)
-    return [f"run.json: is missing, while there is {names[0]}"] if names else []
+    missing = [f"run.json: is missing, while there is {names[0]}"] if names else []
+    return missing + _not_plain(directory)
 
 
 def _read_parquet(path: Path) -> None:

@@ -21,7 +21,7 @@ from atml_exp.errors import ConfigError, DamagedRunError
 from atml_exp.open_files import is_too_many_open, too_many_open
 from atml_exp.signals import deferred
 from atml_exp.store.files import write_atomically
-from atml_exp.store.seals import digest, seal, sealed_json, unsealed_json
+from atml_exp.store.seals import digest, plain, seal, sealed_json, unsealed_json
 
 __all__ = [
     "FINISHED",
@@ -110,7 +110,7 @@ def checked_bytes(directory: Path, name: str, info: Mapping[str, Any]) -> bytes:
         listed = info.get("files", {})
         if name not in listed:
             _check(path, name, info)
-        data = path.read_bytes()
+        data = plain(path).read_bytes()
         if name in listed:
             _compare(len(data), lambda: hashlib.sha256(data).hexdigest(), listed[name])
     return data
@@ -120,7 +120,7 @@ def check_sealed(directory: Path, name: str, info: Mapping[str, Any]) -> Path:
     """The same of a file that carries its own seal, before or whether or not run.json says anything of it."""
     path = directory / name
     with reading(path):
-        if not path.is_file():
+        if not plain(path).exists():
             raise FileNotFoundError
         _check_label(seal(path).get("of"), label(info, name))
     return path
@@ -193,7 +193,7 @@ def _in_a_line(error: Exception) -> str:
 
 
 def _sealed_info(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
+    data = plain(path).read_bytes()
     try:
         info = unsealed_json(data)
     except ValueError:
@@ -232,7 +232,7 @@ def _refuse_newer(path: Path, data: bytes) -> None:
 
 
 def _check(path: Path, name: str, info: Mapping[str, Any]) -> None:
-    if not path.is_file():
+    if not plain(path).exists():
         raise FileNotFoundError
     listed, version = info.get("files", {}), info.get("format_version", 1)
     if name in listed:

@@ -27,6 +27,7 @@ __all__ = [
     "first_crc",
     "log_line",
     "log_lines",
+    "plain",
     "read_log",
     "seal",
     "seal_archive",
@@ -47,9 +48,19 @@ _FORMER = re.compile(r"step|updates|seconds|shape\..*", re.DOTALL)
 """Keys of a checkpoint's metadata before there were seals."""
 
 
+def plain(path: Path) -> Path:
+    """The path of a file that is to be opened, a link to one included, or where there is nothing.
+
+    ValueError where something else lies there: to open a FIFO takes for ever, to read a device too.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("is no plain file")
+    return path
+
+
 def digest(path: Path) -> str:
     """The SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
+    with plain(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -120,7 +131,7 @@ def seal(path: Path) -> dict[str, Any]:
     Raises ValueError that says what is wrong with the file, and OSError where it can't be read.
     """
     read = {".json": _json_metadata, ".npz": _archive_metadata, ".safetensors": tensors_metadata}[path.suffix]
-    with path.open("rb") as file:
+    with plain(path).open("rb") as file:
         start, part = _where(file, path.suffix)
         places = list(_CHECKSUM.finditer(part))
         if places:
@@ -133,7 +144,7 @@ def seal(path: Path) -> dict[str, Any]:
 
 def tensors_metadata(path: Path) -> dict[str, str]:
     """The metadata of a .safetensors, unchecked. ValueError where there is none."""
-    with path.open("rb") as file:
+    with plain(path).open("rb") as file:
         metadata = _header(_where(file, ".safetensors")[1])[1].get("__metadata__")
     if not isinstance(metadata, dict):
         raise ValueError("holds no metadata of a checkpoint")
@@ -156,7 +167,7 @@ def read_log(path: Path, run_id: str, *, former: bool = False) -> tuple[list[Row
 
     former: lines without a checksum are taken as well. Raises ValueError that says which line is wrong.
     """
-    data = path.read_bytes() if path.exists() else b""
+    data = plain(path).read_bytes() if path.exists() else b""
     whole = data.split(b"\n")[:-1]
     rows, crcs, crc = [], [], first_crc(run_id)
     for number, line in enumerate(whole, start=1):
