@@ -14,6 +14,7 @@ __all__ = [
     "OpenFilesError",
     "OutOfMemoryError",
     "RunBusyError",
+    "TakenAwayError",
     "exit_code",
 ]
 
@@ -55,6 +56,22 @@ class RunBusyError(_Said, RuntimeError):
 
 class DiskError(_Said, RuntimeError):
     """The output folder's disk is full, or can't be written any more; what was saved stands and is gone on with."""
+
+
+class TakenAwayError(DiskError):
+    """A run's directory was removed or renamed while the run was trained; nothing is written in its place."""
+
+    directory: Path
+
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        error = cls(
+            f"{directory}: has been taken away (removed, emptied or renamed) while its run was being trained: "
+            "nothing is written in its place. The same command trains the run again; with the directory back where "
+            "it was, it goes on from the last checkpoint there"
+        )
+        error.directory = directory
+        return error
 
 
 class OpenFilesError(_Said, RuntimeError):

@@ -25,6 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from atml_exp.errors import TakenAwayError
 from atml_exp.runs import metrics_table
 from atml_exp.store.chunks import write_chunk
 from atml_exp.store.damage import refuse_damaged
@@ -128,11 +129,15 @@ class RunWriter:
     ) -> None:
         """Takes the directory over, new or cut off; RunBusyError where another process is writing it.
 
-        lock: the directory's, where the caller holds it, and goes on holding it.
+        lock: the directory's, where the caller holds it, and goes on holding it. Whatever writes into the directory
+        later raises TakenAwayError, and writes nothing, where it has been removed, emptied or renamed since.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        if lock is None:
+            directory.mkdir(parents=True, exist_ok=True)
+        elif not lock.is_in_place():
+            raise TakenAwayError.of(directory)
         self.directory = directory
-        self._lock = Lock(directory) if lock is None else None
+        self._lock, self._is_own_lock = lock or Lock(directory), lock is None
         self._began = time.monotonic()
         self._rows: list[Row] = []
         self._crcs: list[int] = []
@@ -253,6 +258,7 @@ class RunWriter:
         together: the directories' names of a population's runs. The former checkpoint then stays beside this one
         until all of them have theirs, and `forget_former` is called. notes: read again as `resumed.notes`.
         """
+        self._ensure_in_place()
         self._flush_arrays(step)
         more = dict(notes or {})
         if together:
@@ -270,6 +276,7 @@ class RunWriter:
 
     def leave_stage(self, step: int, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
         """What a stage that ended at `step` left, for a run that is cut off in a later one."""
+        self._ensure_in_place()
         path = self._stage_file(step)
         Checkpoint.save(path, model, optimiser, of=self._label(path), step=step)
         self._remember(path)
@@ -290,6 +297,7 @@ class RunWriter:
 
         updates: how many the optimiser has made, where that isn't `step`.
         """
+        self._ensure_in_place()
         more: dict[str, Any] = {"updates": updates} if optimiser and updates not in (None, step) else {}
         path = self._checkpoints / f"step_{step:08d}.safetensors"
         Checkpoint.save(path, model, optimiser or {}, of=self._label(path), step=step, **more)
@@ -302,6 +310,7 @@ class RunWriter:
 
     def prepare(self, status: str, *, together: Sequence[str] = (), **info: Any) -> None:
         """Everything in its final form, which doesn't count yet. together: as in `checkpoint`."""
+        self._ensure_in_place()
         self._log.close()
         table = metrics_table(self._rows)
         write_atomically(self.directory / "metrics.parquet", partial(_write_parquet, table))
@@ -315,12 +324,14 @@ class RunWriter:
 
     def conclude(self) -> None:
         """Makes what was prepared count."""
+        self._ensure_in_place()
         self._write_info()
         clean_up(self.directory)
         self.close()
 
     def interrupt(self, **info: Any) -> None:
         """Leaves the run as it is, to be gone on with."""
+        self._ensure_in_place()
         files = {"config.yaml": entry(self.directory / "config.yaml")}
         resumes = resume_file(self.directory) is not None
         self._write_info(**info, wall_seconds=round(self.seconds, 3), files=files, resumes=resumes)
@@ -333,8 +344,13 @@ class RunWriter:
         self._release()
 
     def _release(self) -> None:
-        if self._lock is not None:
+        if self._is_own_lock:
             self._lock.release()
+
+    def _ensure_in_place(self) -> None:
+        """Before a write, which would make a folder anew. TakenAwayError, see above."""
+        if not (self._lock.is_in_place() and (self.directory / "run.json").is_file()):
+            raise TakenAwayError.of(self.directory)
 
     def _write_info(self, **info: Any) -> None:
         self.info.update(info)
@@ -405,6 +421,7 @@ class RunWriter:
         records = self._arrays[name]
         before = [record for record in records if record[0] < step]
         if before:
+            self._ensure_in_place()
             steps, values = zip(*before, strict=True)
             path = self._folder(name) / f"{step:08d}.npz"
             after = self._counts.get(path.parent.name, 0)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from atml_exp.aftermath import draw_report
 from atml_exp.constant_prediction import no_better, warn_of_no_better
 from atml_exp.data_guard import DataChangedError
-from atml_exp.errors import ConfigError, DiskError, OutOfMemoryError, RunBusyError
+from atml_exp.errors import ConfigError, DiskError, OutOfMemoryError, RunBusyError, TakenAwayError
 from atml_exp.grouping import group_key, population_size
 from atml_exp.job import Job, build_job
 from atml_exp.memory import is_out_of_memory
@@ -84,7 +84,8 @@ def run(
     Raises ConfigError before any training where a config doesn't fit; KeyboardInterrupt after saving what can be
     gone on with; RunBusyError where another process trains one of the runs and its config says wait=false;
     DiskError where the output folder can't be written any more; OutOfMemoryError where a single run doesn't fit;
-    OpenFilesError where it needs more open files than there may be.
+    OpenFilesError where it needs more open files than there may be; TakenAwayError where a run's directory is
+    removed or renamed meanwhile.
     """
     built: dict[str, Any] = {}
     jobs = [build_job(c, built) for c in configs]
@@ -98,11 +99,12 @@ def run(
         display = shown.enter_context(_sweep_progress(missing)) if keep_going and len(missing) > 1 else None
         terms = Terms(group, keep_going, reports, display, retry_failed, max_replicas)
         fresh, failures = _train_all(missing, terms)
+    failures |= _taken_since((p for p in pending.values() if p.job.id not in failures), terms)
     for job in jobs:
         if job.loggers and job.id not in fresh:
             names = ", ".join(job.config.logger)
             log.warning("run %s is there already: nothing is sent to %s; force=true trains anew", job.id, names)
-    _warn_of_lacking(p for p in pending.values() if p.job.id not in fresh)
+    _warn_of_lacking(p for p in pending.values() if p.job.id not in fresh | failures.keys())
     warn_of_no_better(_no_better(p) for p in pending.values() if p.job.id in fresh - failures.keys())
     return [_result(pending[j.id], failures.get(j.id), reports, reused=j.id not in fresh) for j in jobs]
 
@@ -246,11 +248,35 @@ def _train(members: list[Pending], terms: Terms, recorded: Any) -> dict[str, str
             halves = (members[:middle], members[middle:])
             first, second = (_train(half, terms, recorded) for half in halves)
             return first | second
+        if isinstance(error, TakenAwayError) and terms.keep_going:
+            return _train_others(members, error, terms, recorded)
         if is_out_of_memory(error):
             error = _too_large(members[0], error)
         if not terms.keep_going or _stops_all(error):
             raise error
         return {m.job.id: f"{type(error).__name__}: {error}" for m in members}
+
+
+def _train_others(members: list[Pending], error: TakenAwayError, terms: Terms, recorded: Any) -> dict[str, str]:
+    """A population from its last checkpoint on, without the runs whose directories have been taken away."""
+    left = [m for m in members if m.entry.directory != error.directory and (m.lock is None or m.lock.is_in_place())]
+    there = {m.job.id for m in left}
+    failures = {m.job.id: _taken_away(m) for m in members if m.job.id not in there}
+    for part in _parts(members, left, terms):
+        failures |= _train(part, terms, recorded)
+    return failures
+
+
+def _taken_away(member: Pending) -> str:
+    return f"TakenAwayError: {TakenAwayError.of(member.entry.directory)}"
+
+
+def _taken_since(ended: Iterable[Pending], terms: Terms) -> dict[str, str]:
+    """Of the runs that have ended, those whose directories were taken away while others were trained."""
+    gone = [p for p in ended if not (p.entry.directory / "run.json").exists()]
+    if gone and not terms.keep_going:
+        raise TakenAwayError.of(gone[0].entry.directory)
+    return {p.job.id: _taken_away(p) for p in gone}
 
 
 def _lacking(error: Exception) -> str:

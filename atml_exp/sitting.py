@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from atml_exp.aftermath import show
 from atml_exp.build import instantiate
 from atml_exp.divergence import is_climbing, step_size
+from atml_exp.errors import TakenAwayError
 from atml_exp.grouping import batch_sizes
 from atml_exp.job import Job
 from atml_exp.loggers.logger import Guarded, RunStart
@@ -119,26 +120,40 @@ def _follow(
         with observer:
             recipe(bench, population)
     except KeyboardInterrupt:
-        with _disable_current_modes():  # it may have come while the step was traced
-            observer.checkpoint()
-        for r in recordings:
-            r.writer.interrupt()
-        step = observer.latest_step
-        say(
-            f"\nInterrupted at step {step} of {observer.total}. The same command goes on from there:\n"
-            + "".join(f"  {r.writer.directory}\n" for r in recordings)
-        )
+        _leave(observer, recordings)
         raise
     except Exception as error:
         for r in recordings:
-            if is_of_disk(error, r.writer.directory) or is_too_many_open(error):  # cut off, to be gone on with
-                with suppress(OSError):
+            if _cuts_off(error, r.writer.directory):  # to be gone on with
+                with suppress(OSError, TakenAwayError):
                     r.writer.interrupt()
             else:
                 r.writer.interrupt(status="failed", error=f"{type(error).__name__}: {error}")
             for logger in r.loggers:
                 logger.finish("failed")
         raise
+
+
+def _leave(observer: Observer, recordings: Sequence[Recording]) -> None:
+    """Keeps what was reached, and says from where it is gone on with."""
+    try:
+        with _disable_current_modes():  # Ctrl-C may have come while the step was traced
+            observer.checkpoint()
+        for r in recordings:
+            r.writer.interrupt()
+    except TakenAwayError as error:  # what was to be stopped is stopped all the same
+        say(f"\nInterrupted. {error}\n")
+        return
+    step = observer.latest_step
+    say(
+        f"\nInterrupted at step {step} of {observer.total}. The same command goes on from there:\n"
+        + "".join(f"  {r.writer.directory}\n" for r in recordings)
+    )
+
+
+def _cuts_off(error: Exception, directory: Path) -> bool:
+    """Whether a run isn't to be blamed for an error of its population's training."""
+    return isinstance(error, TakenAwayError) or is_of_disk(error, directory) or is_too_many_open(error)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ class Lock:
     """
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._handle: int | None = None
         try:
             import fcntl
@@ -33,6 +34,17 @@ class Lock:
                 raise RunBusyError(
                     f"{directory}: another process is training this run; wait for it or stop it"
                 ) from error
+
+    def is_in_place(self) -> bool:
+        """Whether the directory still lies where it was: False where it was removed, renamed or exchanged."""
+        try:
+            found = self._directory.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if self._handle is None:
+            return True
+        held = os.fstat(self._handle)
+        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
 
     def release(self) -> None:
         """Lets go; more than once is fine."""
