@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import atml_exp
-from atml_exp import sitting
+from atml_exp import sitting, train
 from atml_exp.errors import ConfigError
 from atml_exp.optimisers.adam import Adam
 from atml_exp.probes.performance import performance
@@ -105,8 +105,12 @@ def test_a_notebook_shows_the_message_alone_and_the_traceback_where_it_is_asked_
 def test_failed_jobs_of_a_sweep_are_warned_of_and_marked_in_the_table(monkeypatch):
     """Of three populations one fails while it trains, and one before it has a directory."""
 
-    def boom(self, *args, **options):
-        raise RuntimeError("<b>boom</b>")
+    step = train.update
+
+    def boom(population, optimiser, *args, **options):
+        if isinstance(optimiser, Adam):
+            raise RuntimeError("<b>boom</b>")
+        return step(population, optimiser, *args, **options)
 
     def assemble(models, *args, **options):
         if sum(p.numel() for p in models[0].parameters()) > 650:
@@ -114,7 +118,7 @@ def test_failed_jobs_of_a_sweep_are_warned_of_and_marked_in_the_table(monkeypatc
         return whole(models, *args, **options)
 
     whole = sitting.assemble
-    monkeypatch.setattr(Adam, "update", boom)
+    monkeypatch.setattr(train, "update", boom)
     monkeypatch.setattr(sitting, "assemble", assemble)
     message = r"^3 of 4 runs failed: .*depth=1 optimiser=adam: RuntimeError: <b>boom</b>, and so did 2 more$"
     with pytest.warns(UserWarning, match=message) as warned:
