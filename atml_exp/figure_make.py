@@ -249,7 +249,7 @@ def _width(text: str) -> float:
 def measured(claim: Claim) -> str:
     """The measured value, its spread over seeds and the threshold, in a line.
 
-    >>> measured(Claim("we", "", (1.0, 2.0), "<=", 3.0))
+    >>> measured(Claim("we", "it is small", (1.0, 2.0), "<=", 3.0))
     '1.50 ± 0.71  (≤ 3)'
     """
     relation = {"<=": "≤", ">=": "≥"}[claim.relation]
